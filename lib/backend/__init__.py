@@ -1,0 +1,1 @@
+"""What a node does: one function a call, by subject."""

@@ -1,0 +1,1 @@
+"""Logical units: what an operation needs, checks and plans."""

@@ -1,0 +1,1 @@
+"""The configuration: objects in memory, changed only in transactions."""

@@ -1,0 +1,1 @@
+"""Hypervisors: a frozen VmSpec in, a running guest out."""

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the node backend may ask of a hypervisor."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from gantry.errors import NotFound
+from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+
+Progress = Callable[[float, str], None]
+"""Called with the fraction done (0..1) and a message."""
+
+
+class Hypervisor(ABC):
+    """Guests are named by UUID.  Every method may be repeated: the second time ends like the first.
+
+    `disks` are the paths of the opened disks by disk UUID.  Errors are HypervisorError sentences.
+    """
+
+    registry: ClassVar[dict[str, type["Hypervisor"]]] = {}
+
+    def __init_subclass__(cls, *, name: str) -> None:
+        Hypervisor.registry[name] = cls
+
+    @abstractmethod
+    def list(self) -> list[VmStatus]:
+        """All guests that run or are paused here; those whose process is gone are not listed."""
+
+    @abstractmethod
+    def start(self, spec: VmSpec, disks: dict[str, str], *, paused: bool) -> VmStatus:
+        """Return when the guest runs; leave nothing behind if it cannot."""
+
+    @abstractmethod
+    def stop(self, guest: str, *, seconds: float, progress: Progress) -> None:
+        """Ask the guest to stop, end it after `seconds` (0: at once).  Harmless if it does not run."""
+
+    @abstractmethod
+    def reset(self, guest: str) -> None:
+        """Reboot within the same process."""
+
+    @abstractmethod
+    def pause(self, guest: str, *, paused: bool) -> None: ...
+
+    @abstractmethod
+    def balloon(self, guest: str, *, memory: int) -> None: ...
+
+    @abstractmethod
+    def console(self, guest: str, *, name: str, host: str) -> Console: ...
+
+    @abstractmethod
+    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> str:
+        """Target of a migration: wait for the guest; the URI the source must send to."""
+
+    @abstractmethod
+    def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
+             progress: Progress) -> MigrationStatus:
+        """Source of a migration; raises when it failed, and then the guest runs here on."""
+
+    @abstractmethod
+    def finish_target(self, spec: VmSpec, *, success: bool) -> bool:
+        """Whether the guest runs here now."""
+
+    @abstractmethod
+    def finish_source(self, guest: str, *, success: bool) -> None: ...
+
+    @abstractmethod
+    def validate(self, hvparams: dict[str, Any]) -> None:
+        """Raise with the reason when this node cannot run a guest with these parameters."""
+
+    @abstractmethod
+    def verify(self) -> list[str]:
+        """Sentences about what is wrong with this node's hypervisor; empty when all is well."""
+
+
+def load(name: str) -> Hypervisor:
+    """The driver `hv_<name>`; raises NotFound."""
+    if not name.isidentifier():
+        raise NotFound(kind="hypervisor", name=name)
+    try:
+        importlib.import_module(f"gantry.hypervisor.hv_{name}")
+    except ModuleNotFoundError as err:
+        raise NotFound(kind="hypervisor", name=name) from err
+    return Hypervisor.registry[name]()

@@ -1,0 +1,1 @@
+"""Asking an allocator where an instance should go."""

@@ -1,0 +1,1 @@
+"""Jobs: accepted, kept, ordered, run, resumed, undone."""

@@ -1,0 +1,1 @@
+"""Locks: levels, shared and exclusive, by priority and age."""

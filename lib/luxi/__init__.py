@@ -1,0 +1,1 @@
+"""The door of the master daemon: a unix socket."""

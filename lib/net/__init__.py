@@ -1,0 +1,1 @@
+"""Network interfaces of guests on a node."""

@@ -1,0 +1,1 @@
+"""Frozen records: what the cluster is, and what travels between daemons."""

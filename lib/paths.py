@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every path of Gantry, below one root.
+
+`$GANTRY_ROOT` moves all of them: each node of a virtual cluster has a root of its own.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files and folders of one node."""
+
+    root: Path
+
+    @cached_property
+    def state(self) -> Path:
+        """What must survive a reboot."""
+        return self.root / "var/lib/gantry"
+
+    @cached_property
+    def run(self) -> Path:
+        return self.root / "run/gantry"
+
+    @cached_property
+    def etc(self) -> Path:
+        return self.root / "etc/gantry"
+
+    @cached_property
+    def log(self) -> Path:
+        return self.root / "var/log/gantry"
+
+    @cached_property
+    def store(self) -> Path:
+        """SQLite file with configuration and jobs."""
+        return self.state / "cluster.db"
+
+    @cached_property
+    def cluster_certificate(self) -> Path:
+        """Certificate of the cluster's own authority; on master candidates its key as well."""
+        return self.state / "server.pem"
+
+    @cached_property
+    def node_certificate(self) -> Path:
+        """Key and certificate of this node, issued by the cluster's authority."""
+        return self.state / "client.pem"
+
+    @cached_property
+    def term(self) -> Path:
+        """Highest term this node has seen, and who was master in it (JSON)."""
+        return self.state / "term.json"
+
+    @cached_property
+    def sockets(self) -> Path:
+        return self.run / "socket"
+
+    @cached_property
+    def luxi(self) -> Path:
+        return self.sockets / "ganeti-query"
+
+    @cached_property
+    def tasks(self) -> Path:
+        """Records of node tasks: they survive the node daemon."""
+        return self.state / "tasks"
+
+    @cached_property
+    def kvm(self) -> Path:
+        """Run-time files of QEMU processes: pid files, QMP and serial sockets."""
+        return self.run / "kvm-hypervisor"
+
+    @cached_property
+    def vm_specs(self) -> Path:
+        """The VmSpec of each running guest, as JSON."""
+        return self.state / "vm"
+
+    @cached_property
+    def fake_vms(self) -> Path:
+        return self.run / "fake-hypervisor"
+
+    @cached_property
+    def hooks(self) -> Path:
+        return self.etc / "hooks"
+
+    @cached_property
+    def os_search(self) -> tuple[Path, ...]:
+        return tuple(self.root / folder for folder in (
+            "srv/ganeti/os", "usr/local/lib/ganeti/os", "usr/lib/ganeti/os", "usr/share/ganeti/os"))
+
+    @cached_property
+    def os_log(self) -> Path:
+        return self.log / "os"
+
+    @cached_property
+    def file_storage_paths(self) -> Path:
+        """Allow-list of folders for file disks, a folder a line."""
+        return self.etc / "file-storage-paths"
+
+    @cached_property
+    def hosts(self) -> Path:
+        """Names and addresses that come before the resolver's; only virtual clusters have it."""
+        return self.root / "etc/hosts"
+
+    @cached_property
+    def hostname(self) -> Path:
+        return self.root / "etc/hostname"
+
+    @cached_property
+    def virtual(self) -> Path:
+        """Roots of all nodes by name (JSON), where the nodes share one machine."""
+        return self.etc / "virtual-cluster.json"
+
+    def ssconf(self, key: str) -> Path:
+        return self.state / f"ssconf_{key}"
+
+    def pid_file(self, daemon: str) -> Path:
+        return self.run / f"{daemon}.pid"
+
+    def log_file(self, daemon: str) -> Path:
+        return self.log / f"{daemon}.log"
+
+
+@lru_cache
+def below(root: str) -> Paths:
+    return Paths(Path(root))
+
+
+def here() -> Paths:
+    """The paths of the node this process belongs to."""
+    return below(os.environ.get("GANTRY_ROOT") or "/")

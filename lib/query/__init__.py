@@ -1,0 +1,1 @@
+"""Every field of every resource, and the filter language."""

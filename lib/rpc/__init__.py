@@ -1,0 +1,1 @@
+"""Calls from the master to node daemons: declared once, used at both ends."""

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every call a node daemon answers.  `lib/backend/` has a function of the same name for each.
+# mypy: disable-error-code="empty-body"
+
+All of them may be repeated: the second time ends like the first.  Sizes are MiB, times seconds.
+"""
+# ruff: noqa: FBT001  (arguments travel by name, there are no positional flags)
+
+from typing import Any
+
+from gantry.objects.instance import Disk
+from gantry.objects.node import (
+    HookResult,
+    NodeInfo,
+    NodeReport,
+    OsDefinition,
+    StoreStatus,
+    TaskStatus,
+    Version,
+)
+from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+from gantry.rpc.declare import FAST, NORMAL, SLOW, call
+
+# --- the node itself -----------------------------------------------------------------------------------
+
+
+@call(seconds=FAST, master_only=False)
+def version() -> Version:
+    """Who the node is, what it runs, and whom it takes for the master (its vote)."""
+
+
+@call(seconds=NORMAL)
+def node_info(storage: list[list[str]]) -> NodeInfo:
+    """Memory, CPUs and space; `storage` lists [kind, name] of the units to measure (file, lvm-vg)."""
+
+
+@call(seconds=SLOW)
+def node_verify(what: dict[str, Any]) -> NodeReport:
+    """Check the node itself; `what`: hypervisors, file_storage_dirs, hosts (name: address) to reach, files."""
+
+
+@call(seconds=FAST)
+def ssconf_write(values: dict[str, str], serial: int) -> None:
+    """Replace the ssconf files; an older `serial` than the one on the node is ignored."""
+
+
+@call(seconds=NORMAL)
+def node_leave() -> None:
+    """Leave the cluster: remove certificates, ssconf and the store; refused while guests run here."""
+
+
+@call(seconds=NORMAL)
+def certificate_issue(pem: str, cluster_pem: str) -> None:
+    """Replace this node's certificate and the cluster's; used from the next connection on."""
+
+
+@call(seconds=SLOW)
+def hooks_run(phase: str, path: str, env: dict[str, str]) -> list[HookResult]:
+    """Run the scripts of PATH-PHASE.d with exactly `env` (names with GANETI_ prefix) and PATH."""
+
+
+@call(seconds=SLOW)
+def test_delay(duration: float) -> None:
+    """Sleep."""
+
+
+# --- master candidates: the copy of the store ---------------------------------------------------------------
+
+
+@call(seconds=FAST)
+def store_status() -> StoreStatus:
+    """Term and serial of this node's copy."""
+
+
+@call(seconds=FAST)
+def store_append(records: list[dict[str, Any]]) -> StoreStatus:
+    """Append journal records in order.  Records already there are skipped; a gap is refused by answering
+    with the present status.  When it returns, what it names is on disk.
+    """
+
+
+@call(seconds=SLOW)
+def store_snapshot(part: int, last: bool, rows: list[list[Any]], status: StoreStatus) -> StoreStatus:
+    """Replace the copy: parts 0, 1, ... of [table, key, value], in use once the last part is there."""
+
+
+@call(seconds=FAST)
+def store_forget() -> None:
+    """This node is no master candidate any more: remove its copy."""
+
+
+@call(seconds=FAST, master_only=False)
+def leader_accept(term: int, master: str) -> bool:
+    """Vote: promise to obey `master` (node UUID) in `term` and nobody of a lower one.  False: a higher
+    or equal term was promised to somebody else."""
+
+
+@call(seconds=FAST)
+def master_stop() -> None:
+    """Stop the master daemon on this node, if one runs: another node took over."""
+
+
+# --- tasks ---------------------------------------------------------------------------------------------------
+
+
+@call(seconds=FAST)
+def task_start(task: str, call: str, args: dict[str, Any]) -> TaskStatus:
+    """Start a call that is declared as a task, unless a task of this id is there already."""
+
+
+@call(seconds=NORMAL)
+def task_status(task: str, wait: float, seen: float) -> TaskStatus:
+    """State of a task; waits up to `wait` seconds for its end or a fraction other than `seen`."""
+
+
+@call(seconds=NORMAL)
+def task_cancel(task: str) -> TaskStatus:
+    """End a task and undo what it did in part."""
+
+
+@call(seconds=FAST)
+def task_forget(tasks: list[str]) -> None:
+    """Remove the records of finished tasks."""
+
+
+# --- disks ---------------------------------------------------------------------------------------------------
+
+
+@call(seconds=SLOW, task=True)
+def disk_create(disk: Disk, owner_epoch: int, wipe: bool) -> None:
+    """Make the disk, of its full size, empty."""
+
+
+@call(seconds=SLOW, task=True)
+def disk_remove(disk: Disk) -> None:
+    """Remove the disk and, when it was the last one, its folder; harmless when it is gone."""
+
+
+@call(seconds=NORMAL)
+def disks_open(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    """Make the disks usable for the owner of this epoch; paths in the order given.  Raises StaleOwner."""
+
+
+@call(seconds=NORMAL)
+def disks_close(disks: list[Disk], instance: str) -> None:
+    """End the use of the disks on this node; harmless when they are not open."""
+
+
+@call(seconds=NORMAL)
+def disks_status(disks: list[Disk]) -> list[dict[str, Any]]:
+    """For each: {path, exists, size (MiB), open}; `exists` False when it is not there."""
+
+
+@call(seconds=NORMAL)
+def disks_rename(disks: list[Disk], new: list[Disk]) -> None:
+    """Move each disk to the place of its counterpart in `new`; harmless when it is there already."""
+
+
+# --- operating systems ---------------------------------------------------------------------------------------
+
+
+@call(seconds=NORMAL)
+def os_list() -> list[OsDefinition]:
+    """All OS definitions found on the search path, the invalid ones too."""
+
+
+@call(seconds=SLOW)
+def os_verify(os: str, params: dict[str, str], force_variant: bool) -> None:
+    """Run the definition's `verify parameters`; raises when the OS or variant is missing or it refuses."""
+
+
+@call(seconds=SLOW, task=True)
+def os_create(os: str, disks: list[Disk], env: dict[str, str]) -> None:
+    """Run the `create` script on opened disks.  `env` has all but DISK_n_PATH and OS_*, which the node adds."""
+
+
+@call(seconds=SLOW, task=True)
+def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
+    """Run the `rename` script; `env` has OLD_INSTANCE_NAME."""
+
+
+# --- guests --------------------------------------------------------------------------------------------------
+
+
+@call(seconds=NORMAL)
+def instances_info(hypervisors: list[str]) -> list[VmStatus]:
+    """All guests that run (or are paused) on this node."""
+
+
+@call(seconds=SLOW)
+def instance_start(spec: VmSpec, paused: bool) -> VmStatus:
+    """Open the disks and start the guest; when it runs already with this owner, nothing is done."""
+
+
+@call(seconds=SLOW, task=True)
+def instance_stop(instance: str, hypervisor: str, timeout: float, force: bool) -> None:
+    """ACPI shutdown, then after `timeout` seconds the end; `force` or 0 ends it at once.  Harmless when
+    it does not run.  `instance` is the UUID."""
+
+
+@call(seconds=SLOW)
+def instance_reset(instance: str, hypervisor: str) -> None:
+    """Soft reboot: reset inside the same QEMU process."""
+
+
+@call(seconds=NORMAL)
+def instance_pause(instance: str, hypervisor: str, paused: bool) -> None:
+    """Stop or continue the guest's CPUs."""
+
+
+@call(seconds=NORMAL)
+def instance_balloon(instance: str, hypervisor: str, memory: int) -> None:
+    """Set the guest's memory."""
+
+
+@call(seconds=NORMAL)
+def instance_console(instance: str, hypervisor: str, name: str, host: str) -> Console:
+    """How to reach the console; `host` is the node's name as the operator reaches it."""
+
+
+@call(seconds=SLOW)
+def hypervisor_validate(hypervisor: str, hvparams: dict[str, Any]) -> None:
+    """Check parameters against this node (files, machine types); raises with the reason."""
+
+
+# --- migration -----------------------------------------------------------------------------------------------
+
+
+@call(seconds=SLOW)
+def migration_accept(spec: VmSpec, listen: str) -> dict[str, Any]:
+    """Target: open the disks and wait for the guest; {uri}.  Asked again, the same answer."""
+
+
+@call(seconds=SLOW, task=True)
+def migration_send(instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int, downtime: int) -> MigrationStatus:
+    """Source: send the guest; ends when it runs on the target (completed), or raises and it runs here on.
+    `bandwidth` MiB/s, `downtime` ms."""
+
+
+@call(seconds=SLOW)
+def migration_finish_target(spec: VmSpec, success: bool) -> bool:
+    """Target: when `success`, make sure the guest runs here and configure late NICs; else end it.  Whether
+    it runs here.
+    """
+
+
+@call(seconds=SLOW)
+def migration_finish_source(instance: str, hypervisor: str, success: bool) -> None:
+    """Source: when `success`, end the old process and close the disks; else let the guest run on."""

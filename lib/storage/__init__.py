@@ -1,0 +1,1 @@
+"""Disks of guests: one driver a disk template."""

@@ -1,0 +1,1 @@
+"""Makes configuration and jobs durable, here and on the master candidates."""

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The only starter of processes.  No shell; everything that runs has a bound."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantry.errors import CommandFailed
+
+CLEAN_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended: `status` is negative for a signal."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(argv: Sequence[str], *, seconds: float, env: Mapping[str, str] | None = None,
+        cwd: Path | None = None, stdin: bytes = b"", may_fail: bool = False) -> Outcome:
+    """Run a program to its end.
+
+    Raises CommandFailed when it cannot be started, does not end within `seconds` (it is killed), or
+    ends with another status than 0 and `may_fail` is not set.
+    """
+    try:
+        done = subprocess.run(list(argv), input=stdin, capture_output=True, timeout=seconds,
+                              env=None if env is None else dict(env), cwd=cwd, check=False)
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(command=argv[0], status="none", output=f"no end after {seconds:g} s, killed") from None
+    except OSError as err:
+        raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
+    outcome = Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    if outcome.status != 0 and not may_fail:
+        raise CommandFailed(command=argv[0], status=outcome.status,
+                            output=(outcome.stderr or outcome.stdout).strip()[-2000:] or "(no output)")
+    return outcome
+
+
+def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None,
+          keep_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    """Start a program in a session of its own, its output appended to `log`; it outlives the caller."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        try:
+            return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=out,
+                                    stderr=subprocess.STDOUT, env=None if env is None else dict(env), cwd=cwd,
+                                    start_new_session=True, pass_fds=tuple(keep_fds))
+        except OSError as err:
+            raise CommandFailed(command=argv[0], status="none", output=str(err)) from err

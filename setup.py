@@ -1,0 +1,33 @@
+"""Packaging: the package `gantry` is the folder lib/, `vcluster` is tools/vcluster/."""
+
+from setuptools import find_packages, setup
+
+COMMANDS = ["backup", "cluster", "debug", "filter", "group", "instance", "job", "network", "node", "os", "storage"]
+
+setup(
+    name="gantry",
+    version="0.1.0",
+    description="Clusters of KVM virtual machines on ordinary servers with local disks",
+    license="BSD-2-Clause",
+    python_requires=">=3.11",
+    package_dir={"gantry": "lib", "vcluster": "tools/vcluster"},
+    packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")), "vcluster"],
+    package_data={"gantry": ["py.typed"], "vcluster": ["guest/*"]},
+    install_requires=[
+        "bitarray>=2.7", "cheroot>=9", "cryptography>=38", "numpy>=1.24", "paramiko>=2.12",
+        "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",
+        "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
+    ],
+    extras_require={
+        "test": ["hypothesis", "mypy", "pytest", "ruff", "types-paramiko", "types-psutil", "types-pyOpenSSL",
+                 "types-pycurl", "types-simplejson"],
+    },
+    entry_points={
+        "console_scripts": [
+            *(f"gnt-{name}=gantry.cli.main:main" for name in COMMANDS),
+            "gnt-masterd=gantry.server.masterd:main",
+            "gnt-noded=gantry.server.noded:main",
+            "vcluster=vcluster.main:main",
+        ],
+    },
+)
