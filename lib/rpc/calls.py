@@ -21,7 +21,7 @@ from gantry.objects.node import (
 from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
 from gantry.rpc.declare import FAST, NORMAL, SLOW, call
 
-# --- the node itself -----------------------------------------------------------------------------------
+# --- the node itself ---
 
 
 @call(seconds=FAST, master_only=False)
@@ -64,7 +64,7 @@ def test_delay(duration: float) -> None:
     """Sleep."""
 
 
-# --- master candidates: the copy of the store ---------------------------------------------------------------
+# --- master candidates: the copy of the store ---
 
 
 @call(seconds=FAST)
@@ -100,7 +100,7 @@ def master_stop() -> None:
     """Stop the master daemon on this node, if one runs: another node took over."""
 
 
-# --- tasks ---------------------------------------------------------------------------------------------------
+# --- tasks ---
 
 
 @call(seconds=FAST)
@@ -123,7 +123,7 @@ def task_forget(tasks: list[str]) -> None:
     """Remove the records of finished tasks."""
 
 
-# --- disks ---------------------------------------------------------------------------------------------------
+# --- disks ---
 
 
 @call(seconds=SLOW, task=True)
@@ -156,7 +156,7 @@ def disks_rename(disks: list[Disk], new: list[Disk]) -> None:
     """Move each disk to the place of its counterpart in `new`; harmless when it is there already."""
 
 
-# --- operating systems ---------------------------------------------------------------------------------------
+# --- operating systems ---
 
 
 @call(seconds=NORMAL)
@@ -179,7 +179,7 @@ def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
     """Run the `rename` script; `env` has OLD_INSTANCE_NAME."""
 
 
-# --- guests --------------------------------------------------------------------------------------------------
+# --- guests ---
 
 
 @call(seconds=NORMAL)
@@ -223,7 +223,7 @@ def hypervisor_validate(hypervisor: str, hvparams: dict[str, Any]) -> None:
     """Check parameters against this node (files, machine types); raises with the reason."""
 
 
-# --- migration -----------------------------------------------------------------------------------------------
+# --- migration ---
 
 
 @call(seconds=SLOW)
@@ -232,7 +232,8 @@ def migration_accept(spec: VmSpec, listen: str) -> dict[str, Any]:
 
 
 @call(seconds=SLOW, task=True)
-def migration_send(instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int, downtime: int) -> MigrationStatus:
+def migration_send(instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int,
+                   downtime: int) -> MigrationStatus:
     """Source: send the guest; ends when it runs on the target (completed), or raises and it runs here on.
     `bandwidth` MiB/s, `downtime` ms."""
 

@@ -35,8 +35,9 @@ class CallType:
         """Arguments for the backend function; raises DecodeError."""
         unknown, missing = data.keys() - self.params.keys(), self.params.keys() - data.keys()
         if unknown or missing:
-            raise codec.DecodeError(where=self.name, detail=f"wrong arguments: {', '.join(sorted(unknown | missing))}")
-        return {name: codec.decode(self.params[name], value, f"{self.name}.{name}") for name, value in data.items()}
+            raise codec.DecodeError(where=self.name, detail="wrong arguments: " + ", ".join(sorted(unknown | missing)))
+        return {name: codec.decode(self.params[name], value, f"{self.name}.{name}")
+                for name, value in data.items()}
 
     def decode_result(self, data: Any) -> Any:
         return codec.decode(self.result, data, f"result of {self.name}")
@@ -45,13 +46,15 @@ class CallType:
 CALLS: dict[str, CallType] = {}
 
 
-def call(*, seconds: float = NORMAL, task: bool = False, master_only: bool = True) -> Callable[[Callable[..., Any]], CallType]:
+def call(*, seconds: float = NORMAL, task: bool = False,
+         master_only: bool = True) -> Callable[[Callable[..., Any]], CallType]:
     """Decorator that turns a typed function head into a CallType of the same name."""
     def declare(function: Callable[..., Any]) -> CallType:
         hints = typing.get_type_hints(function)
         result = hints.pop("return")
         assert inspect.signature(function).parameters.keys() == hints.keys(), function.__name__  # noqa: S101
-        found = CallType(function.__name__, hints, result, seconds, task, master_only, inspect.getdoc(function) or "")
+        doc = inspect.getdoc(function) or ""
+        found = CallType(function.__name__, hints, result, seconds, task, master_only, doc)
         CALLS[found.name] = found
         return found
     return declare
