@@ -35,7 +35,8 @@ class CallType:
         """Arguments for the backend function; raises DecodeError."""
         unknown, missing = data.keys() - self.params.keys(), self.params.keys() - data.keys()
         if unknown or missing:
-            raise codec.DecodeError(where=self.name, detail="wrong arguments: " + ", ".join(sorted(unknown | missing)))
+            names = ", ".join(sorted(unknown | missing))
+            raise codec.DecodeError(where=self.name, detail=f"wrong arguments: {names}")
         return {name: codec.decode(self.params[name], value, f"{self.name}.{name}")
                 for name, value in data.items()}
 
