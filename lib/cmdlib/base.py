@@ -47,6 +47,7 @@ class Hooks:
     object_type: str
     target: str
     env: dict[str, str] = field(default_factory=dict)
+    post_env: dict[str, str] = field(default_factory=dict)
     pre_nodes: tuple[str, ...] = ()
     post_nodes: tuple[str, ...] = ()
 

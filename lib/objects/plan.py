@@ -117,7 +117,9 @@ Action = Call | Task | Put | Update | Delete | Sleep | Submit | Say | Master | S
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One step.  `key` names its result for `Ref`.  `weight` is in seconds as expected, for the progress
-    shown.  With `may_fail` a failure is a warning in the job's log, and the plan goes on.
+    shown.  With `may_fail` a failure is a warning in the job's log, and the plan goes on.  `no_return`: once
+    this step is done the plan is only ever continued, whatever is canceled or fails (rule of migrations: when
+    the guest runs elsewhere, undoing would end it).
     """
 
     title: str
@@ -126,6 +128,7 @@ class Step:
     key: str = ""
     weight: float = 0.1
     may_fail: bool = False
+    no_return: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +148,12 @@ class Plan:
         return codec.encode(self) | {"steps": [_encode_step(step) for step in self.steps]}
 
 
-def ref(key: str, *path: str) -> dict[str, Any]:
-    """A placeholder in `args` or `result` for what the step `key` returned (or a part of it)."""
-    return {"$ref": [key, *path]}
+def ref(key: str, *path: str | int, default: Any = None) -> dict[str, Any]:
+    """A placeholder in `args`, `fields` or `result` for what the step `key` returned, or a part of it.
+
+    `default` stands for a part that is not there: the codec leaves out values equal to a field's default.
+    """
+    return {"$ref": [key, *path], "default": default}
 
 
 def fill(value: Any, results: dict[str, Any]) -> Any:
@@ -157,7 +163,10 @@ def fill(value: Any, results: dict[str, Any]) -> Any:
             key, *path = value["$ref"]
             found = results[key]
             for part in path:
-                found = found[part]
+                try:
+                    found = found[part]
+                except (KeyError, IndexError, TypeError):
+                    return value.get("default")
             return found
         return {name: fill(item, results) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -136,6 +136,11 @@ def disk_remove(disk: Disk) -> None:
     """Remove the disk and, when it was the last one, its folder; harmless when it is gone."""
 
 
+@call(seconds=SLOW, task=True)
+def disk_grow(disk: Disk, size: int) -> None:
+    """Grow the disk to `size` MiB; harmless when it has that size already."""
+
+
 @call(seconds=NORMAL)
 def disks_open(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
     """Make the disks usable for the owner of this epoch; paths in the order given.  Raises StaleOwner."""

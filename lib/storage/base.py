@@ -52,6 +52,10 @@ class Storage(ABC):
     def status(self, disk: Disk) -> DiskStatus: ...
 
     @abstractmethod
+    def grow(self, disk: Disk, *, size: int) -> None:
+        """Make it `size` MiB; harmless when it is that large already, never shrinks."""
+
+    @abstractmethod
     def rename(self, disk: Disk, new: Disk) -> None: ...
 
 
