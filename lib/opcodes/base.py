@@ -10,6 +10,7 @@ import re
 from typing import Any, ClassVar, dataclass_transform
 
 from gantry.errors import ParameterError
+from gantry.opcodes import load_all
 
 REGISTRY: dict[str, type["OpCode"]] = {}
 
@@ -57,11 +58,18 @@ class OpCode:
         return {"OP_ID": self.OP_ID} | {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+def find(op_id: str) -> type[OpCode] | None:
+    """The opcode's class; imports the families when it is not known yet."""
+    if op_id not in REGISTRY:
+        load_all()
+    return REGISTRY.get(op_id)
+
+
 def decode(data: Any) -> OpCode:
     """The opcode of a wire form; raises ParameterError naming the opcode and the parameter."""
     if not isinstance(data, dict) or not isinstance(data.get("OP_ID"), str):
         raise ParameterError(detail="an opcode must be an object with the key OP_ID")
-    cls = REGISTRY.get(data["OP_ID"])
+    cls = find(data["OP_ID"])
     if cls is None:
         raise ParameterError(detail=f"unknown opcode {data['OP_ID']}")
     fields = {field.name: field for field in dataclasses.fields(cls)}
