@@ -16,12 +16,13 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class DiskStatus:
-    """`size` in MiB, 0 when it does not exist; `owner_epoch` of who opened it last."""
+    """`size` in MiB, 0 when it does not exist; `owner_epoch` of who opened it last; `open` on this node."""
 
     path: str
     exists: bool
     size: int = 0
     owner_epoch: int = 0
+    open: bool = False
 
 
 class Storage(ABC):
