@@ -68,16 +68,20 @@ class Config:
     # --- finding by what an operator types: full name, leading components, or UUID --------------------
 
     def node(self, name: str) -> Node:
-        return self._find("nodes", name)
+        found: Node = self._find("nodes", name)
+        return found
 
     def group(self, name: str) -> NodeGroup:
-        return self._find("nodegroups", name)
+        found: NodeGroup = self._find("nodegroups", name)
+        return found
 
     def instance(self, name: str) -> Instance:
-        return self._find("instances", name)
+        found: Instance = self._find("instances", name)
+        return found
 
     def network(self, name: str) -> Network:
-        return self._find("networks", name)
+        found: Network = self._find("networks", name)
+        return found
 
     def _find(self, table: str, name: str) -> Any:
         objects, names = self.tables[table], self._by_name[table]

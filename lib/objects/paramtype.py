@@ -11,7 +11,6 @@ from gantry.errors import ParameterError, WrongInput
 from gantry.objects.base import Params
 from gantry.utils.units import parse_size
 
-
 RESET = "default"
 """As a value in a modify command: drop the own value, inherit again."""
 
