@@ -4,17 +4,15 @@
 import json
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from gantry import paths
+from gantry.bootstrap import daemons
 from gantry.errors import BadEnvironment, CommandFailed
 from gantry.utils import command, files
-
-DAEMONS = {"gnt-noded": "gantry.server.noded", "gnt-masterd": "gantry.server.masterd"}
 
 
 class Transport(Protocol):
@@ -26,8 +24,11 @@ class Transport(Protocol):
     def run(self, argv: Sequence[str], *, seconds: float) -> command.Outcome:
         """Run a program there; raises CommandFailed."""
 
-    def start_daemon(self, name: str) -> None:
-        """Start a daemon of Gantry there and wait until it is ready."""
+    def read(self, path: Path) -> str | None:
+        """The text of a file there; None when there is none."""
+
+    def restart_daemon(self, name: str) -> None:
+        """Stop the daemon if it runs, start it and wait until it is ready."""
 
     def __enter__(self) -> Self: ...
 
@@ -51,15 +52,6 @@ def virtual_roots() -> dict[str, Path]:
     return {name: Path(entry["root"]) for name, entry in json.loads(where.read_text()).items()}
 
 
-def start_daemon(name: str, root: Path) -> None:
-    """Start a daemon of the node whose root folder this is; returns when it is ready."""
-    argv = [sys.executable, "-m", DAEMONS[name]]
-    done = command.run(argv, seconds=60, env=os.environ | {"GANTRY_ROOT": str(root)}, may_fail=True)
-    if done.status != 0:
-        text = (done.stderr or done.stdout).strip() or f"exit status {done.status}"
-        raise BadEnvironment(detail=f"{name} did not start: {text}; see {paths.below(str(root)).log_file(name)}")
-
-
 class VirtualTransport:
     """A node on this very machine, below a root folder of its own."""
 
@@ -69,11 +61,18 @@ class VirtualTransport:
     def write(self, path: Path, data: str, *, mode: int) -> None:
         files.write_atomic(self._root / path.relative_to(paths.here().root), data, mode=mode)
 
+    def read(self, path: Path) -> str | None:
+        try:
+            return (self._root / path.relative_to(paths.here().root)).read_text()
+        except FileNotFoundError:
+            return None
+
     def run(self, argv: Sequence[str], *, seconds: float) -> command.Outcome:
         return command.run(argv, seconds=seconds, env=os.environ | {"GANTRY_ROOT": str(self._root)})
 
-    def start_daemon(self, name: str) -> None:
-        start_daemon(name, self._root)
+    def restart_daemon(self, name: str) -> None:
+        daemons.stop_daemon(name, self._root)
+        daemons.start_daemon(name, self._root)
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +91,7 @@ class SshTransport:
         self._client = paramiko.SSHClient()
         self._client.load_system_host_keys()
         self._client.set_missing_host_key_policy(
-            paramiko.RejectPolicy() if check_key else paramiko.AutoAddPolicy())  # noqa: S507 - asked for
+            paramiko.RejectPolicy() if check_key else paramiko.AutoAddPolicy())
         self._address = address
         try:
             self._client.connect(address, port=port, username="root", timeout=20)
@@ -114,11 +113,23 @@ class SshTransport:
         finally:
             sftp.close()
 
+    def read(self, path: Path) -> str | None:
+        sftp = self._client.open_sftp()
+        try:
+            with sftp.open(str(path)) as source:
+                return source.read().decode(errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            raise BadEnvironment(detail=f"cannot read {path} on {self._address}: {err}") from err
+        finally:
+            sftp.close()
+
     def run(self, argv: Sequence[str], *, seconds: float) -> command.Outcome:
         import paramiko
 
         try:
-            _, out, err = self._client.exec_command(shlex.join(argv), timeout=seconds)  # noqa: S601 - quoted
+            _, out, err = self._client.exec_command(shlex.join(argv), timeout=seconds)
             stdout, stderr = out.read().decode(errors="replace"), err.read().decode(errors="replace")
             status = out.channel.recv_exit_status()
         except (OSError, paramiko.SSHException) as problem:
@@ -127,8 +138,8 @@ class SshTransport:
             raise CommandFailed(command=argv[0], status=status, output=(stderr or stdout).strip()[-2000:])
         return command.Outcome(status, stdout, stderr)
 
-    def start_daemon(self, name: str) -> None:
-        self.run([name], seconds=60)
+    def restart_daemon(self, name: str) -> None:
+        self.run(["systemctl", "restart", f"{name}.service"], seconds=90)
 
     def __enter__(self) -> Self:
         return self

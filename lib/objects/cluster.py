@@ -75,6 +75,8 @@ class Node(ConfigObject):
     master_capable: bool = True
     vm_capable: bool = True
     powered: bool = True
+    certificate: str = ""
+    """SHA-256 digest (AA:BB:...) of its certificate; that of a master candidate may call node daemons."""
     ndparams: Params = field(default_factory=dict)
     hv_state_static: Params = field(default_factory=dict)
     disk_state_static: Params = field(default_factory=dict)

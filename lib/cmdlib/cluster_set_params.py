@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_CLUSTER_SET_PARAMS: change parameters of the cluster."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.cmdlib import pool
+from gantry.cmdlib.base import ALL, Hooks, Locks, LogicalUnit
+from gantry.cmdlib.cluster_params import changed_fields
+from gantry.cmdlib.view import View
+from gantry.config.config import Config
+from gantry.errors import NodeError, WrongInput, WrongState
+from gantry.objects import codec
+from gantry.objects.cluster import Cluster, Node
+from gantry.objects.plan import Action, Plan, Several, Step, Update
+from gantry.opcodes.cluster import ClusterSetParams
+from gantry.rpc import calls
+
+_COMMON = frozenset({"dry_run", "debug_level", "priority", "depends", "comment", "reason", "force"})
+
+
+@dataclass(frozen=True)
+class Change:
+    before: Cluster
+    fields: dict[str, Any]
+    promoted: tuple[Node, ...]
+
+
+class ClusterSetParamsUnit(LogicalUnit[ClusterSetParams, Change], op=ClusterSetParams):
+    """Result: null.  A larger candidate pool is filled at once."""
+
+    def locks(self, view: View) -> Locks:
+        return Locks(shared={"node": ALL, "instance": ALL, "nodegroup": ALL})
+
+    async def check(self, view: View) -> Change:
+        given = {name: value for name, value in self.op.encode().items() if name not in _COMMON and name != "OP_ID"}
+        if all(value is None for value in given.values()):
+            raise WrongInput(detail="Please give at least one of the parameters.")
+        config = view.config
+        fields = changed_fields(config.cluster, self.op)
+        self._check_use(config, fields)
+        await self._check_hypervisors(view, fields)
+        promoted: tuple[Node, ...] = ()
+        if "candidate_pool_size" in fields:
+            promoted = pool.to_promote(config.nodes.values(), fields["candidate_pool_size"])
+            if promoted:
+                certs = pool.certificates(config.nodes) | {node.uuid: node.certificate for node in promoted}
+                fields["candidate_certs"] = certs
+        return Change(config.cluster, fields, promoted)
+
+    def _check_use(self, config: Config, fields: dict[str, Any]) -> None:
+        """What instances use cannot be switched off."""
+        for name, attribute in (("enabled_hypervisors", "hypervisor"), ("enabled_disk_templates", "disk_template")):
+            if name not in fields:
+                continue
+            users = sorted(instance.name for instance in config.instances.values()
+                           if getattr(instance, attribute) not in fields[name])
+            if users:
+                raise WrongState(detail=f"Cannot change {name}: it would not allow what these instances use: "
+                                        f"{', '.join(users)}")
+
+    async def _check_hypervisors(self, view: View, fields: dict[str, Any]) -> None:
+        enabled = fields.get("enabled_hypervisors", view.config.cluster.enabled_hypervisors)
+        nodes = [node.uuid for node in view.config.online_nodes() if node.vm_capable]
+        for hypervisor in enabled:
+            if "hvparams" not in fields or hypervisor not in (self.op.hvparams or {}):
+                continue
+            answers = await view.nodes.call_many(nodes, calls.hypervisor_validate, hypervisor=hypervisor,
+                                                 hvparams=fields["hvparams"][hypervisor])
+            for uuid, answer in answers.items():
+                if isinstance(answer, NodeError) and not answer.may_pass:
+                    raise WrongInput(detail=f"Hypervisor parameter validation failed on node "
+                                            f"{view.config.nodes[uuid].name}: {answer}")
+
+    def plan(self, seen: Change) -> Plan:
+        if not seen.fields:
+            return Plan()
+        uuid = seen.before.uuid
+        old = {name: codec.encode(getattr(seen.before, name)) for name in seen.fields}
+        actions: list[Action] = [Update(table="cluster", uuid=uuid, fields=codec.encode(seen.fields))]
+        undos: list[Action] = [Update(table="cluster", uuid=uuid, fields=old)]
+        for node in seen.promoted:
+            actions.append(Update(table="nodes", uuid=node.uuid, fields={"master_candidate": True}))
+            undos.append(Update(table="nodes", uuid=node.uuid, fields={"master_candidate": False}))
+        return Plan(steps=(Step(title="", action=Several(actions=actions), undo=Several(actions=undos)),))
+
+    def hooks(self, seen: Change) -> Hooks:
+        master = (seen.before.master_node,)
+        return Hooks(path="cluster-modify", object_type="CLUSTER", target=seen.before.name,
+                     env={"NEW_VG_NAME": str(self.op.vg_name)}, pre_nodes=master, post_nodes=master)

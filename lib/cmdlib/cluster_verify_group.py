@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_CLUSTER_VERIFY_GROUP: check the nodes and instances of one group."""
+
+from gantry.cmdlib import verify_checks
+from gantry.cmdlib.base import Locks, LogicalUnit
+from gantry.cmdlib.verify_checks import Seen
+from gantry.cmdlib.verify_report import Problem, Report
+from gantry.cmdlib.view import View
+from gantry.config.config import Config
+from gantry.errors import NodeError
+from gantry.objects.cluster import Node, NodeGroup
+from gantry.objects.instance import Disk, Instance
+from gantry.objects.plan import Plan
+from gantry.opcodes.cluster import ClusterVerifyGroup
+from gantry.rpc import calls
+from gantry.utils.clock import epoch
+
+
+class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVerifyGroup):
+    """Result: whether no error was found.  It only looks, so all of it is done in `check`."""
+
+    def locks(self, view: View) -> Locks:
+        group = view.config.group(self.op.group_name)
+        nodes = frozenset(node.uuid for node in view.config.members_of(group.uuid))
+        names = frozenset(instance.name for instance in _instances(view.config, group))
+        return Locks(shared={"instance": names, "nodegroup": frozenset({group.uuid}), "node": nodes})
+
+    async def check(self, view: View) -> bool:
+        config, op = view.config, self.op
+        group = config.group(op.group_name)
+        report = Report(view.say, error_codes=op.error_codes, ignore=op.ignore_errors,
+                        simulate=op.debug_simulate_errors)
+        report.title(f"Verifying group '{group.name}'")
+        members = config.members_of(group.uuid)
+        if not members:
+            report.title("Empty node group, skipping verification")
+            return not report.failed
+        online = tuple(node for node in members if not node.offline)
+        count = f"({len(online)} nodes)"
+        report.title(f"Gathering data {count}")
+        report.title(f"Gathering information about nodes {count}")
+        report.title("Gathering information about the master node")
+        report.title(f"Gathering disk information {count}")
+        instances = _instances(config, group)
+        seen = await self._look(view, online, instances)
+        self._report(report, config, seen, instances)
+        return not report.failed
+
+    async def _look(self, view: View, online: tuple[Node, ...], instances: tuple[Instance, ...]) -> Seen:
+        cluster, nodes = view.config.cluster, view.nodes
+        uuids = [node.uuid for node in online]
+        hypervisors = list(cluster.enabled_hypervisors)
+        asked = epoch()
+        versions = await nodes.call_many(uuids, calls.version)
+        alive = list(verify_checks.answers_of(versions))
+        what = {"hypervisors": hypervisors, "file_storage_dirs": _storage_dirs(view.config),
+                "hosts": {node.name: node.primary_ip for node in view.config.online_nodes()}, "files": []}
+        return Seen(online, asked, versions,
+                    await nodes.call_many(alive, calls.node_verify, what=what),
+                    await nodes.call_many(alive, calls.instances_info, hypervisors=hypervisors),
+                    await nodes.call_many(alive, calls.node_info, storage=[]),
+                    await self._missing_disks(view, frozenset(alive), instances))
+
+    async def _missing_disks(self, view: View, alive: frozenset[str],
+                             instances: tuple[Instance, ...]) -> dict[str, list[tuple[str, str]]]:
+        by_node: dict[str, list[tuple[Instance, Disk]]] = {}
+        for instance in instances:
+            if instance.primary_node in alive:
+                by_node.setdefault(instance.primary_node, []).extend(
+                    (instance, disk) for disk in view.config.disks_of(instance))
+        missing: dict[str, list[tuple[str, str]]] = {}
+        for uuid, owned in by_node.items():
+            try:
+                states = await view.nodes.call(uuid, calls.disks_status, disks=[disk for _, disk in owned])
+            except NodeError as err:
+                view.warn(f"the disks on node {view.config.nodes[uuid].name} could not be looked at: {err}")
+                continue
+            for (instance, _), state in zip(owned, states, strict=True):
+                if not state["exists"]:
+                    missing.setdefault(instance.uuid, []).append((view.config.nodes[uuid].name, state["path"]))
+        return missing
+
+    def _report(self, report: Report, config: Config, seen: Seen, instances: tuple[Instance, ...]) -> None:
+        report.title("Verifying configuration file consistency")
+        report.title("Verifying node status")
+        if report.simulate:
+            report.add(Problem("ENODERPC", "node", seen.nodes[0].name if seen.nodes else "", "simulated error"))
+        if self.op.verbose:
+            for node in seen.nodes:
+                role = "master" if node.uuid == config.cluster.master_node else (
+                    "master candidate" if node.master_candidate else "regular")
+                report.title(f"Verifying node {node.name} ({role})")
+        report.add_all(verify_checks.check_nodes(config, seen))
+        report.title("Verifying instance status")
+        report.add_all(verify_checks.check_instances(config, seen, instances))
+        report.add_all(verify_checks.check_strangers(config, seen))
+        report.title("Verifying orphan volumes")
+        report.add_all(verify_checks.check_orphan_disks(config, seen))
+        if "nplusone_mem" not in self.op.skip_checks:
+            report.title("Verifying N+1 Memory redundancy")
+            report.add_all(verify_checks.check_n1(config, seen))
+        report.title("Other Notes")
+        for note in verify_checks.notes(config, seen, instances):
+            report.notice(note)
+        report.title("Hooks Results")
+
+    def plan(self, seen: bool) -> Plan:  # noqa: FBT001 - the one value there is
+        return Plan(result=seen)
+
+
+def _instances(config: Config, group: NodeGroup) -> tuple[Instance, ...]:
+    return tuple(instance for node in config.members_of(group.uuid) for instance in config.primaries_of(node.uuid))
+
+
+def _storage_dirs(config: Config) -> list[str]:
+    cluster = config.cluster
+    folders = {"file": cluster.file_storage_dir, "sharedfile": cluster.shared_file_storage_dir}
+    return [folder for template, folder in folders.items() if template in cluster.enabled_disk_templates and folder]

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What group add and group modify have in common: own parameters of a node group."""
+
+import dataclasses
+from typing import Any, Protocol
+
+from gantry.config.config import Config
+from gantry.objects import ipolicy, params
+from gantry.objects.cluster import NodeGroup
+
+
+class Given(Protocol):
+    """The parameters of both opcodes; None leaves a value alone."""
+
+    alloc_policy: str | None
+    ndparams: dict[str, Any] | None
+    diskparams: dict[str, Any] | None
+    hv_state: dict[str, Any] | None
+    disk_state: dict[str, Any] | None
+    ipolicy: dict[str, Any] | None
+
+
+def changed(config: Config, group: NodeGroup, given: Given) -> NodeGroup:
+    """`group` with the given parameters; raises ParameterError or WrongInput."""
+    fields: dict[str, Any] = {}
+    if given.alloc_policy is not None:
+        fields["alloc_policy"] = given.alloc_policy
+    if given.ndparams is not None:
+        fields["ndparams"] = params.merge_nd(group.ndparams, given.ndparams)
+    if given.diskparams is not None:
+        fields["diskparams"] = params.merge_disk(group.diskparams, given.diskparams)
+    if given.ipolicy is not None:
+        fields["ipolicy"] = ipolicy.merge_ipolicy(group.ipolicy, given.ipolicy, group=True)
+    if given.hv_state is not None:
+        fields["hv_state_static"] = {**group.hv_state_static, **given.hv_state}
+    if given.disk_state is not None:
+        fields["disk_state_static"] = {**group.disk_state_static, **given.disk_state}
+    return dataclasses.replace(group, **fields)

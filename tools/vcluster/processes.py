@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The processes of a node: everything that runs with its root folder in the environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from vcluster.layout import Layout
+
+
+def environment(layout: Layout, node: str) -> dict[str, str]:
+    """What to set so that Gantry's programs act as on `node`."""
+    own_programs = str(Path(sys.executable).parent)
+    return {"GANTRY_ROOT": str(layout.root(node)), "GANTRY_NET": "user",
+            "PATH": f"{own_programs}:{os.environ.get('PATH', '/usr/bin:/bin')}"}
+
+
+def run(layout: Layout, node: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None,
+        capture: bool = False, seconds: float | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a program as on `node`; its output goes to the terminal unless `capture`."""
+    return subprocess.run(list(argv), env=os.environ | environment(layout, node) | dict(env or {}), text=True,
+                          capture_output=capture, timeout=seconds, check=False, errors="replace")
+
+
+def of_node(layout: Layout, node: str) -> list[psutil.Process]:
+    """All living processes of the node, those of this very call and its parents left out."""
+    root = str(layout.root(node))
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in own and process.environ().get("GANTRY_ROOT") == root:
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess, OSError):
+            continue
+    return found
+
+
+def power_cut(layout: Layout, node: str) -> int:
+    """SIGKILL to everything of the node, again until nothing is left; how many processes there were."""
+    killed: set[int] = set()
+    for _ in range(5):
+        processes = of_node(layout, node)
+        if not processes:
+            break
+        for process in processes:
+            killed.add(process.pid)
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(processes, timeout=5)
+    return len(killed)
