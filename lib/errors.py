@@ -49,7 +49,7 @@ class Encoded(TypedDict):
 
 
 class Error(Exception):
-    """Root of the tree; `facts` fill `text`."""
+    """Root of the tree; `facts` fill `text`.  The fact `on_node`, a node's name, is put before the sentence."""
 
     text: ClassVar[str] = "{detail}"
     exit_status: ClassVar[int] = 1
@@ -61,7 +61,8 @@ class Error(Exception):
         BY_NAME[cls.__name__] = cls
 
     def __init__(self, **facts: Any) -> None:
-        super().__init__(self.text.format(**facts))
+        sentence, node = self.text.format(**facts), facts.get("on_node")
+        super().__init__(f"node {node}: {sentence}" if node else sentence)
         self.facts = facts
 
     def encode(self) -> Encoded:
