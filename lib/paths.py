@@ -49,6 +49,11 @@ class Paths:
         return self.state / "client.pem"
 
     @cached_property
+    def reissued(self) -> Path:
+        """There when this node issued itself a certificate: digest of the list of candidates it had then."""
+        return self.state / "reissued"
+
+    @cached_property
     def term(self) -> Path:
         """Highest term this node has seen, and who was master in it (JSON)."""
         return self.state / "term.json"

@@ -12,10 +12,14 @@ from gantry.rpc.declare import CallType
 class Nodes(Protocol):
     """Asking nodes, by UUID."""
 
-    async def call(self, node: str, call: CallType, **args: Any) -> Any:
-        """The node's answer, or a NodeError (or the error the node raised)."""
+    async def call(self, node: str, call: CallType, /, *, request_id: str = "", **args: Any) -> Any:
+        """The node's answer, or a NodeError (or the error the node raised).
 
-    async def call_many(self, nodes: Iterable[str], call: CallType, **args: Any) -> dict[str, Any | NodeError]:
+        Asked again with the same `request_id` (JOB.OP.STEP), a node answers with its first result.
+        """
+
+    async def call_many(self, nodes: Iterable[str], call: CallType, /, *, request_id: str = "",
+                        **args: Any) -> dict[str, Any | NodeError]:
         """Answers of many nodes at once, within the call's time; what failed is a NodeError in the answer."""
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every call a node daemon answers.  `lib/backend/` has a function of the same name for each.
-# mypy: disable-error-code="empty-body"
 
 All of them may be repeated: the second time ends like the first.  Sizes are MiB, times seconds.
 """
+# mypy: disable-error-code="empty-body"
 # ruff: noqa: FBT001  (arguments travel by name, there are no positional flags)
 
 from typing import Any
