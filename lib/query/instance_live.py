@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the nodes know about instances: where they run, and how to reach their consoles."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from gantry.constants import SHARED_TEMPLATES
+from gantry.objects.cluster import Node
+from gantry.objects.instance import Instance
+from gantry.objects.vm import VmStatus
+from gantry.query.world import World
+from gantry.rpc import calls
+
+STATE, CONSOLE = "state", "console"
+"""What fields need; a console needs the state as well."""
+
+
+class LiveRow(Protocol):
+    """The part of an instance's row that is filled in here."""
+
+    item: Instance
+    guests: dict[str, VmStatus]
+    unreachable: bool
+    console_answer: Any
+
+    @property
+    def pnode(self) -> Node: ...
+    @property
+    def guest(self) -> VmStatus | None: ...
+
+
+async def locate(world: World, rows: Sequence[LiveRow]) -> None:
+    """Fill in `guests` and `unreachable`."""
+    config = world.config
+    hypervisors = list(config.cluster.enabled_hypervisors)
+    answers = await world.live.ask(calls.instances_info, {
+        uuid: {"hypervisors": hypervisors} for uuid in _where_to_look(world, [row.item for row in rows])})
+    seen: dict[str, dict[str, VmStatus]] = {}
+    for node, answer in answers.items():
+        if not isinstance(answer, Exception):
+            for vm in answer:
+                seen.setdefault(vm.uuid, {})[node] = vm
+    for row in rows:
+        row.guests = seen.get(row.item.uuid, {})
+        row.unreachable = isinstance(answers.get(row.item.primary_node), Exception)
+
+
+def _where_to_look(world: World, instances: Iterable[Instance]) -> set[str]:
+    """UUIDs of the nodes on which these instances run or may have been left running."""
+    config = world.config
+    wanted: set[str] = set()
+    groups: set[str] = set()
+    for instance in instances:
+        wanted.add(instance.primary_node)
+        wanted.update(config.secondaries_of(instance))
+        if instance.disk_template in SHARED_TEMPLATES:
+            groups.add(config.nodes[instance.primary_node].group)
+    wanted.update(node.uuid for node in config.nodes.values() if node.group in groups and node.vm_capable)
+    return {uuid for uuid in wanted if not config.nodes[uuid].offline}
+
+
+async def consoles(world: World, rows: Sequence[LiveRow]) -> None:
+    """Fill in `console_answer` of running instances."""
+    args = {}
+    for row in rows:
+        node = next(uuid for uuid, vm in row.guests.items() if vm is row.guest)
+        args[node, row.item.uuid] = {
+            "instance": row.item.uuid, "hypervisor": row.item.hypervisor, "name": row.item.name,
+            "host": world.config.nodes[node].name}
+    answers = await world.live.ask_each(calls.instance_console, args)
+    by_instance = {instance: answer for (_, instance), answer in answers.items()}
+    for row in rows:
+        row.console_answer = by_instance[row.item.uuid]
