@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the node backend may ask of a hypervisor."""
 
+import builtins
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -70,7 +71,7 @@ class Hypervisor(ABC):
         """Raise with the reason when this node cannot run a guest with these parameters."""
 
     @abstractmethod
-    def verify(self) -> list[str]:
+    def verify(self) -> builtins.list[str]:
         """Sentences about what is wrong with this node's hypervisor; empty when all is well."""
 
 
