@@ -75,9 +75,9 @@ def _as_on_a_real_machine(path: Path) -> Path:
     if path == here.root or here.root in path.parents:
         return Path("/") / path.relative_to(here.root)
     try:
-        roots = simplejson.loads(here.virtual.read_text())
-        common = Path(os.path.commonpath([str(root) for root in roots.values()]))
-    except (OSError, ValueError, AttributeError):
+        roots = [str(node["root"]) for node in simplejson.loads(here.virtual.read_text()).values()]
+        common = Path(os.path.commonpath(roots))
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return path
     if len(roots) == 1:
         common = common.parent

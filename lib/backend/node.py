@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls about the node itself: what it is, what it has, its certificates, its end as a member."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gantry import constants, paths
+from gantry.backend import checks, ssconf
+from gantry.errors import NotFound, WrongInput, WrongState
+from gantry.hypervisor import base as hypervisors
+from gantry.leader import promise
+from gantry.objects.node import NodeInfo, NodeReport, StorageUnit, Version
+from gantry.utils import clock, x509
+from gantry.utils.files import sync_folder, write_atomic
+
+MIB = 1 << 20
+_FILE_KINDS = ("file", "sharedfile", "gluster")
+
+
+def version() -> Version:
+    term, master = promise.read()
+    return Version(protocol=constants.PROTOCOL_VERSION, release=constants.RELEASE_VERSION, node=own_uuid(),
+                   term=term, master=master)
+
+
+def own_uuid() -> str:
+    """This node's UUID, from its certificate; empty before it has one."""
+    try:
+        return next(iter(x509.subject(paths.here().node_certificate.read_text()).alt_names), "")
+    except FileNotFoundError:
+        return ""
+
+
+def node_info(*, storage: list[list[str]]) -> NodeInfo:
+    """Units of other kinds than folders, and folders that are not there, are left out of `storage`."""
+    memory = psutil.virtual_memory()
+    guests = _guest_memory()
+    used = memory.total - memory.available
+    return NodeInfo(boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                    memory_total=memory.total // MIB, memory_free=memory.available // MIB,
+                    memory_node=max(0, used - guests) // MIB, cpu_total=psutil.cpu_count() or 1,
+                    cpu_sockets=_cpu_sockets(), cpu_nodes=_numa_nodes(),
+                    storage=tuple(unit for kind, name in storage for unit in _measure(kind, name)))
+
+
+def node_verify(*, what: dict[str, Any]) -> NodeReport:
+    here = paths.here()
+    problems = [*checks.certificates(), *checks.system(),
+                *checks.storage_folders(what.get("file_storage_dirs") or []),
+                *checks.hypervisors(what.get("hypervisors") or []),
+                *checks.links([(mode, link) for mode, link in what.get("links") or []]),
+                *checks.reach(what.get("hosts") or {})]
+    tasks = sorted(path.name for path in here.tasks.iterdir()) if here.tasks.is_dir() else []
+    return NodeReport(time=clock.epoch(), problems=tuple(problems), task_ids=tuple(tasks),
+                      disk_files=tuple(checks.disk_files(what.get("file_storage_dirs") or [])),
+                      digests=checks.digests(what.get("files") or []))
+
+
+def ssconf_write(*, values: dict[str, str], serial: int) -> None:
+    ssconf.write(values, serial)
+
+
+def node_leave() -> None:
+    here = paths.here()
+    running = sorted(guest.name for name in constants.HypervisorName for guest in _guests(name))
+    if running:
+        raise WrongState(detail=f"this node cannot leave the cluster: the guests {', '.join(running)} run here")
+    ssconf.remove()
+    for path in (*here.state.glob("cluster.db*"), here.reissued, here.term, here.node_certificate,
+                 here.cluster_certificate):
+        path.unlink(missing_ok=True)
+    for folder in (here.tasks, here.vm_specs):
+        shutil.rmtree(folder, ignore_errors=True)
+    sync_folder(here.state)
+
+
+def certificate_issue(*, pem: str, cluster_pem: str) -> None:
+    """Refuses a certificate without its key, and one that the cluster's authority did not issue."""
+    if not x509.has_key(pem):
+        raise WrongInput(detail="the new node certificate comes without its key")
+    if not x509.same_issuer(pem, cluster_pem):
+        raise WrongInput(detail="the new node certificate was not issued by the new cluster certificate")
+    here = paths.here()
+    write_atomic(here.cluster_certificate, cluster_pem, mode=0o400)
+    write_atomic(here.node_certificate, pem, mode=0o400)
+    here.reissued.unlink(missing_ok=True)
+
+
+def test_delay(*, duration: float) -> None:
+    clock.SYSTEM.sleep(duration)
+
+
+def _guests(hypervisor: str) -> list[Any]:
+    try:
+        return hypervisors.load(hypervisor).list()
+    except NotFound:
+        return []
+
+
+def _guest_memory() -> int:
+    """Bytes of real memory that QEMU processes hold: the host's own use is what remains."""
+    held = 0
+    for process in psutil.process_iter(["name", "memory_info"]):
+        if (process.info["name"] or "").startswith("qemu-system") and process.info["memory_info"]:
+            held += process.info["memory_info"].rss
+    return held
+
+
+def _cpu_sockets() -> int:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return len({line for line in lines if line.startswith("physical id")}) or 1
+
+
+def _numa_nodes() -> int:
+    return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
+
+
+def _measure(kind: str, name: str) -> list[StorageUnit]:
+    if kind not in _FILE_KINDS:
+        return []
+    try:
+        space = os.statvfs(name)
+    except OSError:
+        return []
+    return [StorageUnit(kind=kind, name=name, total=space.f_blocks * space.f_frsize // MIB,
+                        free=space.f_bavail * space.f_frsize // MIB)]

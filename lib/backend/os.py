@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls about operating systems: which definitions there are, and running their scripts."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gantry import paths
+from gantry.backend import osfiles, scripts
+from gantry.errors import BadEnvironment, ExecError, StorageError, WrongInput
+from gantry.objects.instance import Disk
+from gantry.objects.node import OsDefinition
+from gantry.storage import base
+from gantry.utils import command
+from gantry.utils.clock import epoch
+
+Progress = Callable[[float, str], None]
+
+SECONDS = 6 * 3600.0
+"""The longest an installation may take; cancelling its task ends it at any time."""
+_VERIFY_SECONDS = 120.0
+
+
+def os_list() -> list[OsDefinition]:
+    return osfiles.find_all()
+
+
+def os_verify(*, os: str, params: dict[str, str], force_variant: bool) -> None:
+    """See the call; in short: definition, variant, names of parameters, then `verify parameters`."""
+    definition, variant = osfiles.usable(os)
+    osfiles.check_variant(definition, variant, force=force_variant)
+    known = {name for name, _ in definition.parameters}
+    unknown = sorted(params.keys() - known)
+    if unknown:
+        raise WrongInput(detail=f"The following parameters are not supported by the OS {definition.name}: "
+                                f"{', '.join(unknown)}")
+    if osfiles.api_version(definition) < 20:
+        return
+    env = {"DEBUG_LEVEL": "0", **_own_variables(definition, variant)}
+    env |= {"OSP_" + name.upper().replace("-", "_"): value for name, value in params.items()}
+    done = command.run([str(Path(definition.path) / "verify"), "parameters"], seconds=_VERIFY_SECONDS, env=env,
+                       cwd=Path(definition.path), may_fail=True)
+    if done.status != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "(no output)")[-2000:]
+        raise WrongInput(detail=f"OS '{os}' refuses its parameters (verify script, exit status {done.status}): {said}")
+
+
+def os_create(*, os: str, disks: list[Disk], env: dict[str, str], progress: Progress) -> None:
+    definition, variant = osfiles.usable(os)
+    if not definition.trusted:
+        raise BadEnvironment(detail=f"OS '{os}' is untrusted: its create_untrusted script needs a helper VM and an "
+                                    "install image, which this cluster does not have")
+    _run("create", definition, variant, disks=disks, env=env, log=_log("add", os, env.get("INSTANCE_NAME", "")),
+         progress=progress)
+
+
+def os_rename(*, os: str, disks: list[Disk], env: dict[str, str], progress: Progress) -> None:
+    definition, variant = osfiles.usable(os)
+    names = f"{env.get('OLD_INSTANCE_NAME', '')}-{env.get('INSTANCE_NAME', '')}"
+    _run("rename", definition, variant, disks=disks, env=env, log=_log("rename", os, names), progress=progress)
+
+
+def _run(script: str, definition: OsDefinition, variant: str, *, disks: Sequence[Disk], env: dict[str, str],
+         log: Path, progress: Progress) -> None:
+    """Run a script to its end; what it printed is in `log`.  Raises ExecError with the last lines of it."""
+    full = {"DEBUG_LEVEL": "0", **env, **_own_variables(definition, variant), **_disk_paths(disks)}
+    folder = Path(definition.path)
+    message = f"{script} script of {definition.name} runs, log {log}"
+    status = scripts.run([str(folder / script)], log=log, env=full, cwd=folder, seconds=SECONDS,
+                         watch=lambda: progress(0.5, message))
+    if status != 0:
+        how = (f"did not end within {SECONDS / 3600:g} hours and was killed" if status is None
+               else f"exited with exit code {status}" if status > 0 else f"was terminated by signal {-status}")
+        raise ExecError(detail=f"OS {script} script failed ({how}), last lines in the log file {log}:\n"
+                               f"{scripts.last_lines(log)}")
+
+
+def _own_variables(definition: OsDefinition, variant: str) -> dict[str, str]:
+    version = osfiles.api_version(definition)
+    own = {"OS_API_VERSION": str(version), "OS_NAME": definition.name, "PATH": command.CLEAN_PATH}
+    return own | {"OS_VARIANT": osfiles.effective_variant(definition, variant) if version >= 15 else ""}
+
+
+def _disk_paths(disks: Sequence[Disk]) -> dict[str, str]:
+    found = {}
+    for index, disk in enumerate(disks):
+        status = base.load(disk.dev_type).status(disk)
+        if not status.exists:
+            raise StorageError(detail=f"disk {index} is not there: {status.path}")
+        found[f"DISK_{index}_PATH"] = status.path
+    return found
+
+
+def _log(kind: str, os: str, names: str) -> Path:
+    """KIND-OS-INSTANCE-TIMESTAMP.log in the folder of OS logs, which is made if need be."""
+    folder = paths.here().os_log
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    when = datetime.fromtimestamp(epoch()).strftime("%Y-%m-%d_%H_%M_%S")
+    plain = names.replace("/", "_")
+    return folder / f"{kind}-{os.replace('/', '_')}-{plain}-{when}.log"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Running an administrator's scripts: exact environment, output in a file, and an end of all their processes."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gantry.utils import command, retry
+from gantry.utils.clock import SYSTEM, Clock
+
+GRACE = 5.0
+"""Seconds between the request to end and the end."""
+
+
+def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, seconds: float,
+        watch: Callable[[], None] = lambda: None, clock: Clock = SYSTEM) -> int | None:
+    """Run a script with exactly `env`, its output appended to `log`; its exit status (negative: a signal).
+
+    None: it did not end within `seconds`, and was ended with its children.  `watch` is called about twice a
+    second; when it raises, the script and its children are ended and the error goes on.  Raises CommandFailed
+    when the script cannot be started.
+    """
+    process = command.start(argv, log=log, env=env, cwd=cwd)
+    end, pauses = clock.now() + seconds, retry.growing(0.01, most=0.5)
+    try:
+        while process.poll() is None:
+            if clock.now() >= end:
+                _end(process, clock)
+                return None
+            watch()
+            clock.sleep(min(next(pauses), max(0.01, end - clock.now())))
+    except BaseException:
+        _end(process, clock)
+        raise
+    return process.returncode
+
+
+def _end(process: Any, clock: Clock) -> None:
+    """End the script, its process group, and children that left the group."""
+    family: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        family = psutil.Process(process.pid).children(recursive=True)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        for child in family:
+            with suppress(psutil.Error):
+                child.send_signal(number)
+        gone = retry.wait_for(lambda: process.poll() is not None and not any(map(_runs, family)),
+                              seconds=GRACE, waits=repeat(0.05), clock=clock)
+        if gone and number == signal.SIGKILL:
+            return
+
+
+def _runs(child: psutil.Process) -> bool:
+    try:
+        return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def last_lines(log: Path, count: int = 20) -> str:
+    """The end of a log, at most 8 KiB of it."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
+    except OSError as err:
+        return f"(the log {log} cannot be read: {err.strerror})"
