@@ -33,8 +33,12 @@ class Config:
         self._by_name: dict[str, dict[str, str]] = {
             name: {item.name: item.uuid for item in objects.values()} for name, objects in self.tables.items()}
         self._by_node: dict[str, set[str]] = {}
+        self._owner: dict[str, str] = {}
+        self._disks_on: dict[str, set[str]] = {}
         for instance in self.instances.values():
-            self._by_node.setdefault(instance.primary_node, set()).add(instance.uuid)
+            self._index_instance(instance)
+        for disk in self.disks.values():
+            self._index_disk(disk)
 
     @property
     def cluster(self) -> Cluster:
@@ -96,6 +100,10 @@ class Config:
     def name_taken(self, table: str, name: str) -> bool:
         return name in self._by_name[table]
 
+    def uuid_of(self, table: str, name: str) -> str | None:
+        """UUID of the object with exactly this name."""
+        return self._by_name[table].get(name)
+
     # --- relations ----------------------------------------------------------------------------------
 
     def disks_of(self, instance: Instance) -> tuple[Disk, ...]:
@@ -111,6 +119,20 @@ class Config:
     def primaries_of(self, node: str) -> tuple[Instance, ...]:
         """Instances whose primary node has this UUID."""
         return tuple(self.instances[uuid] for uuid in sorted(self._by_node.get(node, ())))
+
+    def owner_of(self, disk: str) -> Instance | None:
+        """The instance that has the disk with this UUID."""
+        uuid = self._owner.get(disk)
+        return None if uuid is None else self.instances[uuid]
+
+    def disks_on(self, node: str) -> tuple[Disk, ...]:
+        """Disks that are recorded to lie on this node."""
+        return tuple(self.disks[uuid] for uuid in sorted(self._disks_on.get(node, ())))
+
+    def secondaries_at(self, node: str) -> tuple[Instance, ...]:
+        """Instances that have a disk on this node which is not their primary."""
+        found = {uuid for disk in self._disks_on.get(node, ()) if (uuid := self._owner.get(disk)) is not None}
+        return tuple(self.instances[uuid] for uuid in sorted(found) if self.instances[uuid].primary_node != node)
 
     def members_of(self, group: str) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes.values() if node.group == group)
@@ -133,7 +155,9 @@ class Config:
         self.tables[table][value.uuid] = value
         self._by_name[table][value.name] = value.uuid
         if isinstance(value, Instance):
-            self._by_node.setdefault(value.primary_node, set()).add(value.uuid)
+            self._index_instance(value)
+        elif isinstance(value, Disk):
+            self._index_disk(value)
 
     def remove(self, table: str, uuid: str) -> None:
         old = self.tables[table].pop(uuid, None)
@@ -143,3 +167,17 @@ class Config:
             del self._by_name[table][old.name]
         if isinstance(old, Instance):
             self._by_node[old.primary_node].discard(uuid)
+            for disk in old.disks:
+                if self._owner.get(disk) == uuid:
+                    del self._owner[disk]
+        elif isinstance(old, Disk):
+            for node in old.nodes:
+                self._disks_on[node].discard(uuid)
+
+    def _index_instance(self, instance: Instance) -> None:
+        self._by_node.setdefault(instance.primary_node, set()).add(instance.uuid)
+        self._owner.update(dict.fromkeys(instance.disks, instance.uuid))
+
+    def _index_disk(self, disk: Disk) -> None:
+        for node in disk.nodes:
+            self._disks_on.setdefault(node, set()).add(disk.uuid)
