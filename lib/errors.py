@@ -3,6 +3,7 @@
 
     Error                         exit 1  http 500  a bug of ours, unless a leaf says otherwise
      +-- ConfigurationError            2        500  the stored state is damaged or of another version
+     |    +-- StoreFailed              2        503  a change could not be made durable, the daemon must be restarted
      +-- ParameterError                1        400  a parameter's name or type is wrong
      +-- PrereqError                   1        409  the cluster refuses; `code` says why
      |    +-- WrongInput               1        400  wrong_input
@@ -83,6 +84,10 @@ def decode(data: Encoded) -> Error:
 
 class ConfigurationError(Error):
     exit_status, wire_name = 2, "ConfigurationError"
+
+
+class StoreFailed(ConfigurationError):
+    http_status = 503
 
 
 class ParameterError(Error):

@@ -96,8 +96,22 @@ class TaskStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreStatus:
-    """Where a copy of the store stands.  `serial` -1: no copy."""
+    """Where a copy of the store stands.  `serial` -1: no copy.  Copies with the same digest are the same.
+
+    `cluster` is the cluster's UUID.
+    """
 
     term: int
     serial: int
     cluster: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InSync:
+    """Which master candidates (UUIDs) hold every acknowledged change, the master among them, as the master of
+    `term` said the `number`th time."""
+
+    term: int = 0
+    number: int = 0
+    nodes: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 from gantry.objects.instance import Disk
 from gantry.objects.node import (
     HookResult,
+    InSync,
     NodeInfo,
     NodeReport,
     OsDefinition,
@@ -67,7 +68,7 @@ def test_delay(duration: float) -> None:
 # --- master candidates: the copy of the store ---
 
 
-@call(seconds=FAST)
+@call(seconds=FAST, master_only=False)
 def store_status() -> StoreStatus:
     """Term and serial of this node's copy."""
 
@@ -93,6 +94,16 @@ def store_forget() -> None:
 def leader_accept(term: int, master: str) -> bool:
     """Vote: promise to obey `master` (node UUID) in `term` and nobody of a lower one.  False: a higher
     or equal term was promised to somebody else."""
+
+
+@call(seconds=FAST)
+def leader_in_sync(known: InSync) -> bool:
+    """Remember which master candidates hold every acknowledged change.  False: something newer is known."""
+
+
+@call(seconds=FAST, master_only=False)
+def leader_known() -> InSync:
+    """The newest `leader_in_sync` this node has heard."""
 
 
 @call(seconds=FAST)
@@ -190,6 +201,11 @@ def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
 @call(seconds=NORMAL)
 def instances_info(hypervisors: list[str]) -> list[VmStatus]:
     """All guests that run (or are paused) on this node."""
+
+
+@call(seconds=NORMAL)
+def instance_spec(instance: str) -> VmSpec | None:
+    """What the guest (UUID) that runs here was started with; None when none runs.  A migration keeps it."""
 
 
 @call(seconds=SLOW)
