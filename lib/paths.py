@@ -104,6 +104,11 @@ class Paths:
         return self.etc / "file-storage-paths"
 
     @cached_property
+    def network_libraries(self) -> tuple[Path, ...]:
+        """Folders in which a site may put kvm-ifup or net-common for taps."""
+        return self.root / "usr/local/lib/ganeti", self.root / "usr/lib/ganeti"
+
+    @cached_property
     def hosts(self) -> Path:
         """Names and addresses that come before the resolver's; only virtual clusters have it."""
         return self.root / "etc/hosts"

@@ -10,7 +10,7 @@ from gantry import paths
 from gantry.backend import scripts
 from gantry.errors import CommandFailed, WrongInput
 from gantry.objects.node import HookResult
-from gantry.utils.clock import SYSTEM, Clock
+from gantry.utils.clock import SYSTEM
 from gantry.utils.command import CLEAN_PATH
 
 SKIPPED, FAILED, SUCCESS = 0, 1, 2
@@ -19,7 +19,7 @@ SECONDS = 270.0
 _NAME = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
-def hooks_run(*, phase: str, path: str, env: dict[str, str], clock: Clock = SYSTEM) -> list[HookResult]:
+def hooks_run(*, phase: str, path: str, env: dict[str, str]) -> list[HookResult]:
     """Run the scripts of PATH-PHASE.d in order of name, whatever becomes of each.
 
     A folder that is not there has no scripts.  A script that does not end is killed with its children and
@@ -34,11 +34,11 @@ def hooks_run(*, phase: str, path: str, env: dict[str, str], clock: Clock = SYST
         return []
     except OSError as err:
         return [HookResult(script=folder.name, code=FAILED, output=f"{folder} cannot be read: {err.strerror}")]
-    end = clock.now() + SECONDS
-    return [_run(folder / name, env, max(1.0, end - clock.now()), clock) for name in names]
+    end = SYSTEM.now() + SECONDS
+    return [_run(folder / name, env, max(1.0, end - SYSTEM.now())) for name in names]
 
 
-def _run(script: Path, env: dict[str, str], seconds: float, clock: Clock) -> HookResult:
+def _run(script: Path, env: dict[str, str], seconds: float) -> HookResult:
     name = f"{script.parent.name}/{script.name}"
     if not (_NAME.match(script.name) and script.is_file() and os.access(script, os.X_OK)):
         return HookResult(script=name, code=SKIPPED, output="")
@@ -46,7 +46,7 @@ def _run(script: Path, env: dict[str, str], seconds: float, clock: Clock) -> Hoo
         log = Path(scratch) / "output"
         try:
             status = scripts.run([str(script)], log=log, env={**env, "PATH": CLEAN_PATH}, cwd=Path("/"),
-                                 seconds=seconds, clock=clock)
+                                 seconds=seconds)
         except CommandFailed as err:
             return HookResult(script=name, code=FAILED, output=f"Error while executing the script: {err}")
         output = log.read_text(errors="replace").strip()
