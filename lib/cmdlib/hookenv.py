@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What hooks of instance operations see, without the GANETI_ prefix."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gantry.cmdlib import nics
+from gantry.cmdlib.base import Hooks
+from gantry.config import effective
+from gantry.config.config import Config
+from gantry.objects.instance import Disk, Instance, Nic
+
+VERSION = "2"
+
+
+def text(value: Any) -> str:
+    """As scripts expect values: True, False, empty for none, lists by blanks."""
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple, frozenset)) else str(value)
+
+
+def instance_env(config: Config, instance: Instance, disks: Sequence[Disk], *, status: Any = None,
+                 types: bool = True) -> dict[str, str]:
+    """The variables of an instance.  `types` False (at creation): without where the disks lie."""
+    be, hv = effective.beparams(config, instance), effective.hvparams(config, instance)
+    secondaries = text(config.names_of(_secondaries(instance, disks)))
+    env: dict[str, Any] = {
+        "OP_TARGET": instance.name, "INSTANCE_NAME": instance.name,
+        "INSTANCE_PRIMARY": config.nodes[instance.primary_node].name,
+        "INSTANCE_SECONDARIES": secondaries, "INSTANCE_SECONDARY": secondaries,
+        "INSTANCE_OS_TYPE": instance.os, "INSTANCE_DISK_TEMPLATE": instance.disk_template,
+        "INSTANCE_HYPERVISOR": instance.hypervisor, "INSTANCE_TAGS": sorted(instance.tags),
+        "INSTANCE_STATUS": instance.admin_state if status is None else status,
+        "INSTANCE_MINMEM": be["minmem"], "INSTANCE_MAXMEM": be["maxmem"], "INSTANCE_MEMORY": be["maxmem"],
+        "INSTANCE_VCPUS": be["vcpus"], "INSTANCE_NIC_COUNT": len(instance.nics), "INSTANCE_DISK_COUNT": len(disks)}
+    group = config.nodes[instance.primary_node].group
+    for index, nic in enumerate(instance.nics):
+        env |= {f"INSTANCE_NIC{index}_{key}": value for key, value in nic_env(config, nic, group).items()}
+    for index, disk in enumerate(disks):
+        env |= {f"INSTANCE_DISK{index}_{key}": value for key, value in _disk(disk, types=types).items()}
+    env |= {f"INSTANCE_BE_{key}": value for key, value in be.items()}
+    env |= {f"INSTANCE_HV_{key}": value for key, value in hv.items()}
+    return {key: text(value) for key, value in env.items()}
+
+
+def nic_env(config: Config, nic: Nic, group: str) -> dict[str, Any]:
+    params = effective.nicparams(config, nic, group)
+    env = {"UUID": nic.uuid, "IP": nic.ip, "MAC": nic.mac, "MODE": params["mode"], "LINK": params["link"],
+           "VLAN": params.get("vlan")}
+    if nic.name:
+        env["NAME"] = nic.name
+    if params["mode"] in ("bridged", "openvswitch"):
+        env["BRIDGE"] = params["link"]
+    return env | {f"NETWORK_{key.upper()}": value for key, value in nics.network_values(config, nic).items()}
+
+
+def _secondaries(instance: Instance, disks: Sequence[Disk]) -> list[str]:
+    return list(dict.fromkeys(node for disk in disks for node in disk.nodes if node != instance.primary_node))
+
+
+def _disk(disk: Disk, *, types: bool) -> dict[str, Any]:
+    env: dict[str, Any] = {"UUID": disk.uuid, "SIZE": disk.size, "MODE": disk.mode}
+    if disk.name:
+        env["NAME"] = disk.name
+    if types:
+        env["DEV_TYPE"] = disk.dev_type
+        if disk.file is not None:
+            env |= {"DRIVER": disk.file.driver, "ID": disk.file.path}
+        elif disk.lvm is not None:
+            env |= {"VG": disk.lvm.vg, "ID": disk.lvm.lv}
+    return env
+
+
+def hooks(config: Config, path: str, env: Mapping[str, str], extra: Mapping[str, Any], *, pre: Sequence[str],
+          post: Sequence[str] | None = None, after: Mapping[str, str] | None = None) -> Hooks:
+    """Hooks of an instance on the master and on these nodes; `post` is as `pre` unless it is given."""
+    master = config.cluster.master_node
+    added = {key: text(value) for key, value in extra.items()}
+    return Hooks(path=path, object_type="INSTANCE", target=env["OP_TARGET"], env={**env, **added},
+                 post_env={**(after or env), **added},
+                 pre_nodes=tuple(dict.fromkeys((master, *pre))),
+                 post_nodes=tuple(dict.fromkeys((master, *(pre if post is None else post)))))
+
+
+def on_instance(config: Config, path: str, instance: Instance, extra: Mapping[str, Any], *,
+                after: Instance | None = None) -> Hooks:
+    """The usual case: on the master and all nodes of the instance, before and after."""
+    disks = config.disks_of(instance)
+    env = instance_env(config, instance, disks)
+    return hooks(config, path, env, extra, pre=(instance.primary_node, *config.secondaries_of(instance)),
+                 after=instance_env(config, after, disks) if after else None)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_INSTANCE_CREATE: a new instance, its disks, its operating system, its first start.
+
+The instance is recorded before its first disk is made and taken out after the last one was removed: at no
+moment is there a disk that no record names.
+"""
+
+from dataclasses import dataclass, replace
+
+from gantry.cmdlib import checks, disks, hookenv, nics, osenv, placement, steps, vmspec
+from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
+from gantry.cmdlib.instance_params import check_merged, check_nics, merge_hv, without_defaults
+from gantry.cmdlib.view import View
+from gantry.config import effective
+from gantry.config.config import Config
+from gantry.constants import FIRST_PORT, LAST_PORT, AdminState, DiskTemplate
+from gantry.errors import NoResources, WrongInput
+from gantry.objects.cluster import Node
+from gantry.objects.instance import Disk, Instance
+from gantry.objects.params import check_tags, merge_be, merge_own
+from gantry.objects.plan import Plan, Step, ref
+from gantry.objects.vm import VmSpec
+from gantry.opcodes.instance import InstanceCreate
+from gantry.utils import clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class New:
+    """What will be made.  `env` is for the OS scripts, None when none will run."""
+
+    guest: steps.Guest
+    spec: VmSpec
+    env: dict[str, str] | None
+    start: bool
+    wipe: bool
+    hooks: Hooks
+
+
+class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
+    """Undone at any point, it leaves nothing behind."""
+
+    def locks(self, view: View) -> Locks:
+        exclusive = {"instance": frozenset({self.op.instance_name.lower()})}
+        if self.op.pnode is None:
+            return Locks(exclusive=exclusive)
+        node = view.config.node(self.op.pnode)
+        here = frozenset({node.uuid})
+        return Locks(exclusive={**exclusive, "node": here, "node-res": here},
+                     shared={"nodegroup": frozenset({node.group})})
+
+    async def check(self, view: View) -> New:
+        op, config = self.op, view.config
+        self._refuse_what_is_not_offered()
+        node = self._node(config)
+        name, address = await checks.name(view, op.instance_name, name_check=op.name_check, ip_check=op.ip_check)
+        starts = op.start and not op.no_install
+        if op.no_install and op.start:
+            view.say("No-installation mode selected, disabling startup")
+        instance = self._record(view, name, node)
+        place = nics.Place(group=config.groups[node.group], auto_ip=address, conflicts_check=op.conflicts_check)
+        instance = replace(instance, nics=nics.create_all(view, place, op.nics))
+        check_nics(instance)
+        layout = disks.layout(config, instance.disk_template, name, node.uuid, subdir=op.file_storage_dir,
+                              driver=op.file_driver)
+        made = tuple(disks.create(view, layout, index, spec) for index, spec in enumerate(op.disks))
+        disks.check_names(made)
+        instance, made = _with_slots(config, instance, made)
+        checks.policy(view, instance, made, ignore=op.ignore_ipolicy)
+        await self._ask_node(view, instance, starts=starts)
+        await disks.require_space(view, layout, made)
+        guest = steps.Guest(instance=instance, disks=made, node=node)
+        env = None
+        if made and not op.no_install:
+            env = osenv.script_env(config, instance, made, debug_level=op.debug_level,
+                                   secret={key: ref(steps.SECRETS, key) for key in op.osparams_secret or {}})
+        return New(guest=guest, spec=vmspec.build(config, instance, made), env=env, start=starts,
+                   wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(config, guest, starts=starts))
+
+    def plan(self, seen: New) -> Plan:
+        guest, instance = seen.guest, seen.guest.instance
+        plan = [Step(title=f"adding instance {guest.name} to cluster config",
+                     action=steps.put_all(instance, guest.disks), undo=steps.delete_all(instance, guest.disks))]
+        plan += [steps.create_disk(guest, index, disk, disks.shown(index, disk), wipe=seen.wipe,
+                                   rate=disks.CREATE_RATE) for index, disk in enumerate(guest.disks)]
+        if seen.env is not None or seen.start:
+            plan += steps.open_disks(guest)
+        if seen.env is not None:
+            plan.append(steps.os_script(guest, "os_create", seen.env, "* running the instance OS create scripts... "
+                                        f"{instance.os} for {guest.name} on {guest.place}"))
+        if seen.start:
+            plan += steps.remember(guest, f"remembering that instance {guest.name} is to run",
+                                   admin_state=AdminState.UP, disks_active=True)
+            plan += steps.start(guest, seen.spec)
+        elif seen.env is not None:
+            plan += steps.close_disks(guest)
+        return Plan(steps=tuple(plan), result=[guest.place], reserves=_reserves(instance))
+
+    def hooks(self, seen: New) -> Hooks:
+        return seen.hooks
+
+    # --- parts of the check --------------------------------------------------------------------------------
+
+    def _refuse_what_is_not_offered(self) -> None:
+        op = self.op
+        if op.mode != "create":
+            raise WrongInput(detail=f"mode {op.mode} of creating an instance is not offered by this release; "
+                                    "'create' is")
+        if op.forthcoming or op.commit:
+            raise WrongInput(detail="forthcoming instances are not offered by this release")
+        if op.instance_communication:
+            raise WrongInput(detail="the instance communication network is not offered by this release")
+        if op.os_type is None and not op.no_install:
+            raise WrongInput(detail="No guest OS specified: name one of gnt-os list, or use --no-install")
+
+    def _node(self, config: Config) -> Node:
+        op = self.op
+        node = checks.target(config, placement.named(config, op.pnode, op.iallocator))
+        if op.snode is not None:
+            raise WrongInput(detail=f"The secondary node '{op.snode}' is only for disk template drbd")
+        if op.group_name is not None and config.group(op.group_name).uuid != node.group:
+            raise WrongInput(detail=f"Node {node.name} is not in node group {op.group_name}")
+        return node
+
+    def _record(self, view: View, name: str, node: Node) -> Instance:
+        """The instance without devices."""
+        op, cluster = self.op, view.config.cluster
+        hypervisor = op.hypervisor or cluster.enabled_hypervisors[0]
+        if hypervisor not in cluster.enabled_hypervisors:
+            raise WrongInput(detail=f"Selected hypervisor ({hypervisor}) not enabled in the cluster "
+                                    f"({', '.join(cluster.enabled_hypervisors)})")
+        instance = Instance(
+            uuid=view.new_uuid(), name=name, primary_node=node.uuid, os=op.os_type or "", hypervisor=hypervisor,
+            disk_template=self._template(view.config), ctime=clock.epoch(), mtime=clock.epoch(),
+            hvparams=merge_hv(hypervisor, {}, op.hvparams), beparams=merge_be({}, op.beparams),
+            osparams=merge_own({}, op.osparams), osparams_private=merge_own({}, op.osparams_private or {}),
+            network_port=_port(view), tags=check_tags(op.tags))
+        if op.identify_defaults:
+            above = effective.hvparams_above(cluster, hypervisor, instance.os)
+            instance = replace(instance, hvparams=without_defaults(instance.hvparams, above),
+                               beparams=without_defaults(instance.beparams, effective.beparams_above(cluster)))
+        check_merged(view.config, instance)
+        return instance
+
+    def _template(self, config: Config) -> DiskTemplate:
+        op, enabled = self.op, config.cluster.enabled_disk_templates
+        template = DiskTemplate(op.disk_template or enabled[0])
+        if template not in enabled:
+            raise WrongInput(detail=f"Disk template '{template}' is not enabled in cluster. Enabled disk templates "
+                                    f"are: {', '.join(enabled)}")
+        if template not in disks.TEMPLATES:
+            raise WrongInput(detail=f"Disk template '{template}' is not offered by this release; offered are "
+                                    f"{', '.join(sorted(disks.TEMPLATES))}")
+        if template is DiskTemplate.DISKLESS and op.disks:
+            raise WrongInput(detail="A diskless instance cannot have disks")
+        if template is not DiskTemplate.DISKLESS and not op.disks:
+            raise WrongInput(detail="No disk information specified")
+        return template
+
+    async def _ask_node(self, view: View, instance: Instance, *, starts: bool) -> None:
+        op, config, node = self.op, view.config, [instance.primary_node]
+        if instance.os:
+            params = osenv.parameters(config, instance) | (op.osparams_secret or {})
+            await checks.os_on(view, node, instance.os, params, force_variant=op.force_variant)
+        await checks.hypervisor_on(view, node, instance.hypervisor, effective.hvparams(config, instance))
+        if starts:
+            wanted = effective.beparams(config, instance)["maxmem"]
+            await checks.memory(view, instance.primary_node, wanted, f"creating instance {instance.name}")
+
+    def _hooks(self, config: Config, guest: steps.Guest, *, starts: bool) -> Hooks:
+        env = hookenv.instance_env(config, guest.instance, guest.disks, status=starts, types=False)
+        return hookenv.hooks(config, "instance-add", env, {"ADD_MODE": self.op.mode}, pre=(guest.node.uuid,))
+
+
+def _with_slots(config: Config, instance: Instance, made: tuple[Disk, ...]) -> tuple[Instance, tuple[Disk, ...]]:
+    """Instance and disks with a PCI slot for each device: disks first."""
+    hv = effective.hvparams(config, instance)
+    slots = iter(vmspec.free_slots(hv, (), len(made) + len(instance.nics)))
+    placed = tuple(replace(disk, pci=next(slots)) for disk in made)
+    return replace(instance, nics=tuple(replace(nic, pci=next(slots)) for nic in instance.nics),
+                   disks=tuple(disk.uuid for disk in placed)), placed
+
+
+def _port(view: View) -> int:
+    """The lowest free port, reserved for this job."""
+    taken = {str(instance.network_port) for instance in view.config.instances.values()}
+    taken |= view.reservations.taken("port")
+    for port in range(FIRST_PORT, LAST_PORT + 1):
+        if str(port) not in taken:
+            view.reservations.reserve("port", str(port))
+            return port
+    raise NoResources(detail=f"all ports from {FIRST_PORT} to {LAST_PORT} are in use")
+
+
+def _reserves(instance: Instance) -> tuple[tuple[str, str], ...]:
+    found = [("name", instance.name), ("port", str(instance.network_port))]
+    for nic in instance.nics:
+        found.append(("mac", nic.mac))
+        if nic.ip and nic.network:
+            found.append(("ip", nic.ip))
+    return tuple(found)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_INSTANCE_FAILOVER: stop the guest (or take its node for dead), start it on another node."""
+
+from gantry.cmdlib import move, placement, steps
+from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
+from gantry.cmdlib.view import View
+from gantry.objects.plan import Plan
+from gantry.opcodes.instance import InstanceFailover
+
+
+class InstanceFailoverUnit(LogicalUnit[InstanceFailover, move.Failover | move.Cleanup], op=InstanceFailover):
+    """For instances whose disks every node can open."""
+
+    def locks(self, view: View) -> Locks:
+        return move.locks(view, view.config.instance(self.op.instance_name),
+                          None if self.op.cleanup else self.op.target_node)
+
+    async def check(self, view: View) -> move.Failover | move.Cleanup:
+        op, config = self.op, view.config
+        guest = steps.guest_of(config, config.instance(op.instance_name))
+        move.require_shared(guest.instance, "failovers")
+        extra = {"IGNORE_CONSISTENCY": op.ignore_consistency, "SHUTDOWN_TIMEOUT": op.shutdown_timeout,
+                 "FAILOVER_CLEANUP": op.cleanup}
+        if op.cleanup:
+            hooks = move.moved_hooks(config, "instance-failover", guest, guest.node, extra, source_before=False)
+            return await move.check_cleanup(view, guest, hooks)
+        target = placement.move_target(config, guest.instance, op.target_node, op.iallocator)
+        hooks = move.moved_hooks(config, "instance-failover", guest, target, extra, source_before=False)
+        return await move.check_failover(view, guest, target, hooks, ignore_ipolicy=op.ignore_ipolicy,
+                                         ignore_consistency=op.ignore_consistency)
+
+    def plan(self, seen: move.Failover | move.Cleanup) -> Plan:
+        if isinstance(seen, move.Cleanup):
+            return move.cleanup_plan(seen)
+        return move.failover_plan(seen, timeout=self.op.shutdown_timeout, may_fail=self.op.ignore_consistency)
+
+    def hooks(self, seen: move.Failover | move.Cleanup) -> Hooks:
+        return seen.hooks

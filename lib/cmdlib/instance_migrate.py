@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_INSTANCE_MIGRATE: move a running guest to another node.
+
+Until the guest's memory has been sent, undoing ends what waits on the target and the guest runs on where it is.
+From then on the plan is only continued: the guest runs on the target, and nowhere else.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gantry.cmdlib import checks, move, placement, steps, vmspec
+from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
+from gantry.cmdlib.view import View
+from gantry.config import effective
+from gantry.errors import NoResources, WrongInput, WrongState
+from gantry.objects import codec
+from gantry.objects.cluster import Node
+from gantry.objects.plan import Call, Plan, Step, Task, ref
+from gantry.objects.vm import VmSpec, VmStatus
+from gantry.opcodes.instance import InstanceMigrate
+from gantry.rpc import calls
+
+FAILOVER_TIMEOUT = 120.0
+"""Seconds for the shutdown when a migration is carried out as a failover."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """`spec` is what the guest was started with, with the new owner epoch.  `memory`: what the guest uses now,
+    and what it must be shrunk to first (None: it fits).  MiB, MiB/s, ms.
+    """
+
+    guest: steps.Guest
+    target: Node
+    spec: VmSpec
+    memory: int
+    shrink: int | None
+    live: bool
+    bandwidth: int
+    downtime: int
+    hooks: Hooks
+
+
+Seen = Migration | move.Failover | move.Cleanup
+
+
+class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate):
+    """For running instances whose disks every node can open."""
+
+    def locks(self, view: View) -> Locks:
+        return move.locks(view, view.config.instance(self.op.instance_name),
+                          None if self.op.cleanup else self.op.target_node)
+
+    async def check(self, view: View) -> Seen:
+        op, config = self.op, view.config
+        guest = steps.guest_of(config, config.instance(op.instance_name))
+        move.require_shared(guest.instance, "migrations")
+        extra = {"MIGRATE_LIVE": self._live(guest, view), "MIGRATE_CLEANUP": op.cleanup,
+                 "ALLOW_RUNTIME_CHANGES": op.allow_runtime_changes}
+        if op.cleanup:
+            hooks = move.moved_hooks(config, "instance-migrate", guest, guest.node, extra, source_before=True)
+            return await move.check_cleanup(view, guest, hooks)
+        target = placement.move_target(config, guest.instance, op.target_node, op.iallocator)
+        hooks = move.moved_hooks(config, "instance-migrate", guest, target, extra, source_before=True)
+        why = await self._impossible(view, guest)
+        if why is not None or move.runs_as_failover(config, guest.instance):
+            if why is not None and not op.allow_failover:
+                raise WrongState(detail=f"{why}, can't migrate: please use failover")
+            view.say(f" - INFO: {why or 'always_failover is set'}, performing failover instead of migration")
+            return await move.check_failover(view, guest, target, hooks, ignore_ipolicy=op.ignore_ipolicy,
+                                             ignore_consistency=False)
+        return await self._migration(view, guest, target, hooks)
+
+    def _live(self, guest: steps.Guest, view: View) -> bool:
+        op = self.op
+        if op.live is not None and op.mode is not None:
+            raise WrongInput(detail="Only one of the 'live' and 'mode' parameters are accepted")
+        if op.live is not None:
+            return op.live
+        mode = op.mode or effective.hvparams(view.config, guest.instance).get("migration_mode") or "live"
+        return bool(mode == "live")
+
+    async def _impossible(self, view: View, guest: steps.Guest) -> str | None:
+        """Why the guest cannot be migrated, None when it can."""
+        if guest.node.offline:
+            return f"Primary node {guest.place} of instance {guest.name} is offline"
+        if await checks.status(view, guest.instance) is None:
+            return f"Instance {guest.name} is not running"
+        return None
+
+    async def _migration(self, view: View, guest: steps.Guest, target: Node, hooks: Hooks) -> Migration:
+        config, instance = view.config, guest.instance
+        checks.policy(view, instance, guest.disks, ignore=self.op.ignore_ipolicy, node=target.uuid)
+        if await checks.status(view, instance, target.uuid):
+            raise WrongState(detail=f"Node {target.name} has instance {guest.name} already, from an earlier migration "
+                                    "that broke; see gnt-instance migrate --cleanup")
+        running = await checks.status(view, instance)
+        if running is None:
+            raise WrongState(detail=f"Instance {guest.name} has just stopped on node {guest.place}")
+        started = await view.nodes.call(guest.node.uuid, calls.instance_spec, instance=instance.uuid)
+        spec: VmSpec = started or vmspec.build(config, instance, guest.disks)
+        spec = replace(spec, owner_epoch=max(instance.owner_epoch, running.owner_epoch) + 1,
+                       machine=running.machine or spec.machine)
+        hv = effective.hvparams(config, instance)
+        await checks.hypervisor_on(view, [target.uuid], instance.hypervisor, spec.hvparams)
+        await move.disks_seen(view, guest, target)
+        shrink = await self._shrink(view, guest, target, running)
+        return Migration(guest=guest, target=target, spec=spec, memory=shrink or running.memory, shrink=shrink,
+                         live=self._live(guest, view), bandwidth=int(hv.get("migration_bandwidth") or 32),
+                         downtime=int(hv.get("migration_downtime") or 30), hooks=hooks)
+
+    async def _shrink(self, view: View, guest: steps.Guest, target: Node, running: VmStatus) -> int | None:
+        """What the guest's memory must be brought down to so that it fits the target; raises NoResources."""
+        free = (await checks.node_info(view, target.uuid)).memory_free
+        if free >= running.memory:
+            return None
+        least = effective.beparams(view.config, guest.instance)["minmem"]
+        if not self.op.allow_runtime_changes or free < least:
+            raise NoResources(detail=f"Not enough memory on node {target.name} for migrating instance {guest.name}: "
+                                     f"needed {running.memory} MiB, available {free} MiB")
+        return free
+
+    def plan(self, seen: Seen) -> Plan:
+        if isinstance(seen, move.Cleanup):
+            return move.cleanup_plan(seen)
+        if isinstance(seen, move.Failover):
+            return move.failover_plan(seen, timeout=FAILOVER_TIMEOUT, may_fail=False)
+        return Plan(steps=(*_prepare(seen), *_send(seen), *_finish(seen)))
+
+    def hooks(self, seen: Seen) -> Hooks:
+        return seen.hooks
+
+
+def _guest_args(seen: Migration, **more: Any) -> dict[str, Any]:
+    instance = seen.guest.instance
+    return {"instance": instance.uuid, "hypervisor": str(instance.hypervisor), **more}
+
+
+def _prepare(seen: Migration) -> list[Step]:
+    """The new epoch stays when the migration is undone: the target's disks may have seen it."""
+    guest, target = seen.guest, seen.target
+    epoch = steps.update(guest.instance, owner_epoch=seen.spec.owner_epoch)
+    plan = [Step(title=f"Migrating instance {guest.name} from {guest.place} to {target.name}", action=epoch,
+                 undo=epoch)]
+    if seen.shrink is not None:
+        def balloon(memory: int) -> Call:
+            return Call(node=guest.node.uuid, call="instance_balloon", args=_guest_args(seen, memory=memory))
+        plan.append(Step(title=f"* shrinking the memory of instance {guest.name} to {seen.shrink}M",
+                         action=balloon(seen.shrink), undo=balloon(seen.spec.memory), weight=2.0))
+    accept = Call(node=target.uuid, call="migration_accept",
+                  args={"spec": codec.encode(seen.spec), "listen": target.secondary_ip})
+    plan.append(Step(title=f"* preparing {target.name} to accept the instance", action=accept, key="accept",
+                     undo=move.finish_target(seen.spec, target, success=False), weight=steps.START_SECONDS))
+    return plan
+
+
+def _send(seen: Migration) -> list[Step]:
+    args = _guest_args(seen, uri=ref("accept", "uri"), live=seen.live, bandwidth=seen.bandwidth,
+                       downtime=seen.downtime)
+    how = "" if seen.live else " (paused meanwhile)"
+    return [Step(title=f"* migrating instance {seen.guest.name}, {seen.memory}M, to {seen.target.name}{how}",
+                 action=Task(node=seen.guest.node.uuid, call="migration_send", args=args), key="sent", no_return=True,
+                 weight=1.0 + seen.memory / max(1, seen.bandwidth))]
+
+
+def _finish(seen: Migration) -> list[Step]:
+    guest, target = seen.guest, seen.target
+    switch = steps.update(guest.instance, primary_node=target.uuid, owner_epoch=seen.spec.owner_epoch)
+    source = Call(node=guest.node.uuid, call="migration_finish_source", args=_guest_args(seen, success=True))
+    return [
+        Step(title=f"* memory transfer complete, {target.name} is the primary node of instance {guest.name} now",
+             action=switch),
+        Step(title=f"* finishing the migration on {target.name}",
+             action=move.finish_target(seen.spec, target, success=True), weight=1.0, may_fail=True),
+        Step(title=f"* closing instance disks on node {guest.place}", action=source, weight=1.0, may_fail=True)]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_INSTANCE_REMOVE: stop the guest, remove its disks, forget it.
+
+The record goes last: whatever interrupts the removal, a second one finds what is left.
+"""
+
+from dataclasses import dataclass
+
+from gantry.cmdlib import checks, disks, hookenv, steps
+from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
+from gantry.cmdlib.view import View
+from gantry.constants import AdminState
+from gantry.errors import NodeUnreachable, WrongState
+from gantry.objects.instance import Disk
+from gantry.objects.plan import Plan, Step
+from gantry.opcodes.instance import InstanceRemove
+
+
+@dataclass(frozen=True, kw_only=True)
+class Old:
+    """`removers`: each disk with the node that can remove it."""
+
+    guest: steps.Guest
+    removers: tuple[tuple[Disk, str, str], ...]
+    reachable: bool
+    hooks: Hooks
+
+
+class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
+    """Once the guest is down there is no way back."""
+
+    def locks(self, view: View) -> Locks:
+        instance = view.config.instance(self.op.instance_name)
+        nodes = frozenset({instance.primary_node, *view.config.secondaries_of(instance)})
+        return Locks(exclusive={"instance": frozenset({instance.name}), "node": nodes, "node-res": nodes})
+
+    async def check(self, view: View) -> Old:
+        config = view.config
+        guest = steps.guest_of(config, config.instance(self.op.instance_name))
+        reachable = await self._reachable(view, guest)
+        removers = []
+        for index, disk in enumerate(guest.disks):
+            node = disks.remover(config, guest.instance, disk) if reachable or not disk.nodes else None
+            if node is None:
+                view.warn(f"{disks.shown(index, disk)} of instance {guest.name} is left on node {guest.place}, which "
+                          "cannot be asked to remove it")
+            else:
+                removers.append((disk, node, config.nodes[node].name))
+        secondaries = config.secondaries_of(guest.instance)
+        env = hookenv.instance_env(config, guest.instance, guest.disks)
+        hooks = hookenv.hooks(config, "instance-remove", env, {"SHUTDOWN_TIMEOUT": self.op.shutdown_timeout}, pre=(),
+                              post=(guest.node.uuid, *secondaries))
+        return Old(guest=guest, removers=tuple(removers), reachable=reachable, hooks=hooks)
+
+    async def _reachable(self, view: View, guest: steps.Guest) -> bool:
+        """Whether the primary node can stop the guest; refuses when not, unless failures are to be ignored."""
+        try:
+            checks.online(view.config, guest.node.uuid)
+            await checks.status(view, guest.instance)
+        except (WrongState, NodeUnreachable) as err:
+            if not self.op.ignore_failures:
+                raise WrongState(detail=f"Could not shutdown instance {guest.name} on node {guest.place}: {err}; use "
+                                        "--ignore-failures if the node is gone for good") from err
+            view.warn(f"Could not shutdown instance {guest.name} on node {guest.place}: {err}")
+            return False
+        return True
+
+    def plan(self, seen: Old) -> Plan:
+        guest, ignore = seen.guest, self.op.ignore_failures
+        plan: list[Step] = []
+        if seen.reachable:
+            plan.append(steps.stop(guest, timeout=self.op.shutdown_timeout, may_fail=ignore))
+        plan += steps.remember(guest, f"remembering that instance {guest.name} is not to run",
+                               admin_state=AdminState.DOWN, disks_active=False)
+        if seen.reachable:
+            plan += steps.close_disks(guest, may_fail=ignore)
+        for index, (disk, node, name) in enumerate(seen.removers):
+            plan.append(Step(title=f"* removing {disks.shown(index, disk)} of instance {guest.name} on {name}",
+                             action=steps.remove_disk(disk, node), weight=1.0, may_fail=ignore))
+        plan.append(Step(title=f"* removing instance {guest.name} out of cluster config",
+                         action=steps.delete_all(guest.instance, guest.disks)))
+        return Plan(steps=tuple(plan), undoable=False)
+
+    def hooks(self, seen: Old) -> Hooks:
+        return seen.hooks
