@@ -63,7 +63,8 @@ async def classic(world: World, what: str, names: Sequence[Any] | None, fields: 
     if missing:
         raise WrongInput(detail=f"Unknown output fields selected: {', '.join(map(str, missing))}")
     columns = [found.fields[name] for name in fields]
-    rows = await _rows(world, found, _known(world, found, names) if names else None, _needs(columns, None), None)
+    known = _known(world, found, names) if names else None
+    rows = await _rows(world, found, known, _needs(columns, None), None)
     gets = [field.get for field in columns]
     return [[None if (value := get(row)).__class__ is Missing else value for get in gets] for row in rows]
 
@@ -101,14 +102,18 @@ def _needs(columns: Iterable[Field], test: Filter | None) -> frozenset[str]:
     return frozenset(field.needs for field in used if field.needs)
 
 
-def _known(world: World, found: Resource[Any], names: Sequence[Any]) -> list[str]:
+def _known(world: World, found: Resource[Any], names: Sequence[Any]) -> list[Any]:
     """Full names, each once and in nice order, of those that are known."""
+    if found.name == "job":
+        return list(names)
+    if found.name == "filter":
+        return [name for name in names if name in world.config.filters]
     look = {"instance": world.config.instance, "node": world.config.node, "group": world.config.group,
             "network": world.config.network, "export": world.config.node}[found.name]
     full: set[str] = set()
     for name in names:
         try:
-            full.add(look(str(name)).name)
+            full.add(look(name).name)
         except NotFound:
             continue
     return nice_sorted(full)
