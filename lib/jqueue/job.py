@@ -16,10 +16,10 @@ from gantry.jqueue import log as joblog
 from gantry.jqueue import states
 from gantry.jqueue.states import Event, Status
 from gantry.opcodes import base as opcodes
+from gantry.opcodes.common import REDACTED, redacted
 from gantry.utils import clock
 
 Timestamp = tuple[int, int]
-REDACTED = "<redacted>"
 CANCELED_TEXT = "Job canceled by request"
 PRECEDING_FAILED = ["OpExecError", ["Preceding opcode failed"]]
 
@@ -59,11 +59,8 @@ class OpRecord:
 
     @property
     def shown_input(self) -> dict[str, Any]:
-        """The input as queries show it: private parameters too are redacted."""
-        private = self.input.get("osparams_private")
-        if not private:
-            return self.input
-        return self.input | {"osparams_private": dict.fromkeys(private, REDACTED)}
+        """The input as queries show it: without private parameters."""
+        return redacted(self.input) if self.input.get("osparams_private") else self.input
 
     @property
     def secrets_lost(self) -> bool:

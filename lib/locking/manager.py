@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gantry.locking.modes import CONFLICTS, Key, Mode, Wanted, key_name
+from gantry.locking.modes import CONFLICTS, LEVELS, Key, Mode, Wanted, key_name
 
 _RANK = tuple[int, int, int]
 
@@ -27,6 +27,7 @@ class Claim:
         self.number = number
         self.held: dict[Key, Mode] = {}
         self.waits_for: Key | None = None
+        self.waited = False
         self.mode = Mode.S
         self.granted: asyncio.Future[None] | None = None
 
@@ -34,9 +35,10 @@ class Claim:
     def rank(self) -> _RANK:
         return (self.priority, self.owner, self.number)
 
-    def names(self, level: int) -> frozenset[str]:
+    def names(self, level: str) -> frozenset[str]:
         """Names held at a level; the lockset is not among them."""
-        return frozenset(name for place, name in self.held if place == level and name)
+        wanted = LEVELS.index(level)
+        return frozenset(name for place, name in self.held if place == wanted and name)
 
 
 @dataclass
@@ -152,7 +154,7 @@ class LockManager:
 
     async def _wait(self, claim: Claim, key: Key, mode: Mode) -> None:
         claim.granted = asyncio.get_running_loop().create_future()
-        claim.waits_for, claim.mode = key, mode
+        claim.waits_for, claim.mode, claim.waited = key, mode, True
         bisect.insort(self._locks[key].queue, (claim.rank, claim), key=_by_rank)
         await claim.granted
 

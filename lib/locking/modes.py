@@ -5,7 +5,7 @@ A level's lockset stands above the locks of the level.  Who wants all of them ta
 who wants one says so at the lockset first (IS or IX).  So "all" includes what does not exist yet, and costs one lock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -50,10 +50,18 @@ class Wanted:
     is taken (never ALL there).
     """
 
-    shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    exclusive: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    shared: dict[str, frozenset[str]] = field(default_factory=dict)
+    exclusive: dict[str, frozenset[str]] = field(default_factory=dict)
     opportunistic: frozenset[str] = frozenset()
     exclusive_cluster: bool = False
+
+    def narrowed(self, held: Callable[[str], frozenset[str]]) -> "Wanted":
+        """The same, with only the names that are `held` at the opportunistic levels."""
+        def names(levels: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+            return {level: given & held(level) if level in self.opportunistic else given
+                    for level, given in levels.items()}
+        return Wanted(shared=names(self.shared), exclusive=names(self.exclusive),
+                      exclusive_cluster=self.exclusive_cluster)
 
     def in_order(self) -> list[tuple[Key, Mode, bool]]:
         """(lock, mode, only if free now), in the order of acquisition."""

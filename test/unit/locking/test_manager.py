@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gantry.locking.manager import LockManager
-from gantry.locking.modes import ALL, LEVELS, Wanted
+from gantry.locking.modes import ALL, Wanted
 
 A, B, AB = frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"})
 
@@ -130,7 +130,7 @@ def test_opportunistic_takes_what_is_free():
         second = Holder(locks, 2, order, exclusive={"node": AB}, opportunistic=frozenset({"node"}))
         await settle()
         assert second.has
-        assert second.claim.names(LEVELS.index("node")) == B
+        assert second.claim.names("node") == B
         await first.end()
         await second.end()
         assert locks.rows() == []
