@@ -12,7 +12,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"gantry": "lib", "vcluster": "tools/vcluster"},
     packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")), "vcluster"],
-    package_data={"gantry": ["py.typed"], "vcluster": ["guest/*"]},
+    package_data={"gantry": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
     install_requires=[
         "bitarray>=2.7", "cheroot>=9", "cryptography>=38", "numpy>=1.24", "paramiko>=2.12",
         "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",

@@ -37,7 +37,7 @@ def add_node(name: str, options: dict[str, Any], say: Callable[[str], None]) -> 
     with transport.connect(full, address, ssh_port=int(options.get("ssh_port") or 22),
                            check_key=not options.get("no_ssh_key_check")) as way:
         _refuse_members(way, full)
-        _install(way, authority, node_pem)
+        _install(way, authority, node_pem, f"{full} {address}")
         way.restart_daemon("gnt-noded")
     return {"node_name": full, "node_uuid": node_uuid, "certificate": x509.digest(node_pem)}
 
@@ -51,11 +51,15 @@ def _refuse_members(way: transport.Transport, name: str) -> None:
         raise WrongState(detail=f"Node {name} belongs to the cluster {other.strip()}; remove it there first")
 
 
-def _install(way: transport.Transport, authority: str, node_pem: str) -> None:
+def _install(way: transport.Transport, authority: str, node_pem: str, address: str) -> None:
+    """`address` is the node's line of the primary addresses: its daemon must know where to listen."""
     here = paths.here()
     term, master = promise.read()
     way.write(here.cluster_certificate, authority, mode=0o400)
     way.write(here.node_certificate, node_pem, mode=0o400)
     way.write(here.term, json.dumps({"term": term, "master": master}), mode=0o600)
     for file in sorted(here.state.glob("ssconf_*")):
-        way.write(file, file.read_text(), mode=0o444)
+        text = file.read_text()
+        if file == here.ssconf("node_primary_ips") and address not in text.splitlines():
+            text += f"{address}\n"
+        way.write(file, text, mode=0o444)

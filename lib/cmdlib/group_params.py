@@ -2,26 +2,16 @@
 """What group add and group modify have in common: own parameters of a node group."""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any
 
 from gantry.config.config import Config
 from gantry.objects import ipolicy, params
 from gantry.objects.cluster import NodeGroup
+from gantry.opcodes.group import GroupAdd, GroupSetParams
 
 
-class Given(Protocol):
-    """The parameters of both opcodes; None leaves a value alone."""
-
-    alloc_policy: str | None
-    ndparams: dict[str, Any] | None
-    diskparams: dict[str, Any] | None
-    hv_state: dict[str, Any] | None
-    disk_state: dict[str, Any] | None
-    ipolicy: dict[str, Any] | None
-
-
-def changed(config: Config, group: NodeGroup, given: Given) -> NodeGroup:
-    """`group` with the given parameters; raises ParameterError or WrongInput."""
+def changed(config: Config, group: NodeGroup, given: GroupAdd | GroupSetParams) -> NodeGroup:
+    """`group` with the given parameters (None leaves a value alone); raises ParameterError or WrongInput."""
     fields: dict[str, Any] = {}
     if given.alloc_policy is not None:
         fields["alloc_policy"] = given.alloc_policy

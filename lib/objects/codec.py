@@ -47,15 +47,17 @@ def _encoder_fields(cls: type) -> tuple[tuple[str, Any], ...]:
     fields = []
     for field in dataclasses.fields(cls):
         default: Any = field.default
-        if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
+        factory = field.default_factory
+        if default is dataclasses.MISSING and not isinstance(factory, type(dataclasses.MISSING)):
+            default = factory()
         fields.append((field.name, default))
     return tuple(fields)
 
 
 def decode(kind: type[T], data: Any, where: str = "") -> T:
     """The record of type `kind` that `encode` made; `where` names the source in errors."""
-    return typing.cast(T, decoder(kind)(data, where or getattr(kind, "__name__", "value")))
+    reader: Decoder = decoder(typing.cast(Any, kind))
+    return typing.cast(T, reader(data, where or getattr(kind, "__name__", "value")))
 
 
 @cache

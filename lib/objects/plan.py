@@ -145,7 +145,8 @@ class Plan:
     undoable: bool = True
 
     def encode(self) -> dict[str, Any]:
-        return codec.encode(self) | {"steps": [_encode_step(step) for step in self.steps]}
+        data: dict[str, Any] = codec.encode(self)
+        return data | {"steps": [_encode_step(step) for step in self.steps]}
 
 
 def ref(key: str, *path: str | int, default: Any = None) -> dict[str, Any]:
@@ -184,8 +185,9 @@ def decode_plan(data: dict[str, Any]) -> Plan:
 
 
 def _encode_step(step: Step) -> dict[str, Any]:
-    return codec.encode(step) | {"action": encode_action(step.action)} | (
-        {"undo": encode_action(step.undo)} if step.undo else {})
+    data: dict[str, Any] = codec.encode(step)
+    undo = {"undo": encode_action(step.undo)} if step.undo else {}
+    return data | {"action": encode_action(step.action)} | undo
 
 
 def encode_action(action: Action) -> dict[str, Any]:
