@@ -206,3 +206,27 @@ class RestrictedCommand(Command):
     node_uuids: tuple[str, ...] | None = param(
         STRINGS, "node UUIDs; normally filled in by the server", default=None, hidden=True)
     command: str = param(NESTR, "script name in the restricted-commands dir")
+
+
+class OsDiagnose(Command):
+    """List OS definitions."""
+
+    output_fields: tuple[str, ...] = param(STRINGS, "columns wanted")
+    names: tuple[str, ...] = param(STRINGS, "restrict to these names; empty = all", default=())
+
+
+class ExtStorageDiagnose(Command):
+    """List ext-storage providers."""
+
+    output_fields: tuple[str, ...] = param(STRINGS, "columns wanted")
+    names: tuple[str, ...] = param(STRINGS, "restrict to these names; empty = all", default=())
+
+
+class ClusterQuery(Command):
+    """Cluster info as a job (LUXI QueryClusterInfo is what clients use)."""
+
+
+class ClusterConfigQuery(Command):
+    """Selected cluster fields (legacy)."""
+
+    output_fields: tuple[str, ...] = param(STRINGS, "columns wanted")

@@ -8,16 +8,6 @@ from gantry.opcodes.common import Command
 from gantry.opcodes.types import BOOL, LIST, RESOURCE, STRINGS
 
 
-class ClusterQuery(Command):
-    """Cluster info as a job (LUXI QueryClusterInfo is what clients use)."""
-
-
-class ClusterConfigQuery(Command):
-    """Selected cluster fields (legacy)."""
-
-    output_fields: tuple[str, ...] = param(STRINGS, "columns wanted")
-
-
 class Query(Command):
     """Query2 for `cluster`, `os`, `extstorage` (other resources go over LUXI Query)."""
 
@@ -36,17 +26,3 @@ class QueryFields(Command):
 
     what: str = param(RESOURCE, "resource to query")
     fields: tuple[str, ...] | None = param(STRINGS, "field names wanted; null means all", default=None)
-
-
-class OsDiagnose(Command):
-    """List OS definitions."""
-
-    output_fields: tuple[str, ...] = param(STRINGS, "columns wanted")
-    names: tuple[str, ...] = param(STRINGS, "restrict to these names; empty = all", default=())
-
-
-class ExtStorageDiagnose(Command):
-    """List ext-storage providers."""
-
-    output_fields: tuple[str, ...] = param(STRINGS, "columns wanted")
-    names: tuple[str, ...] = param(STRINGS, "restrict to these names; empty = all", default=())
