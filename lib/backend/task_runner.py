@@ -15,7 +15,7 @@ from gantry.backend import dispatch, task_record
 from gantry.backend.task_record import CANCELED, DONE, FAILED, Canceled, Record
 from gantry.errors import Error
 from gantry.objects import codec
-from gantry.rpc.declare import CALLS
+from gantry.rpc.registry import CALLS
 from gantry.utils import clock, faults
 
 WRITE_SECONDS = 0.2
@@ -44,6 +44,7 @@ class Progress:
 
 
 def main() -> int:
+    """Exit status 1 when there is nothing to run; else the end is in the record."""
     task, lock = sys.argv[1], int(sys.argv[2])
     os.set_inheritable(lock, False)  # noqa: FBT003 - os takes it by position only
     logging.basicConfig(format="%(asctime)s: gnt-task pid=%(process)d %(levelname)s %(message)s", level=logging.INFO)
@@ -56,7 +57,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _on_term)
     _run(record)
     task_record.write(record, durable=True)
-    return 0
+    logging.shutdown()
+    os._exit(0)  # at once: who reads the record may start or forget the task in the next moment
 
 
 def _on_term(_number: int, _frame: FrameType | None) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 from gantry import paths
 from gantry.backend import task_record
 from gantry.backend.task_record import CANCELED, FAILED, RUNNING, UNKNOWN, Canceled, Record
+from gantry.errors import ExecError
 from gantry.objects.codec import DecodeError
 from gantry.objects.node import TaskStatus
-from gantry.rpc.declare import CALLS
+from gantry.rpc.registry import CALLS
 from gantry.utils import clock, command, retry
 
 __all__ = ["Canceled", "task_cancel", "task_forget", "task_start", "task_status"]
@@ -28,6 +29,8 @@ MANY_WAITING, SHORT_WAIT = 16, 1.0
 """With so many calls waiting, further ones wait this long only: each keeps one of the daemon's threads."""
 GENTLE_SECONDS, TERM_SECONDS = 2.0, 10.0
 """A cancelled task may end by itself, then is told to by a signal, then is killed."""
+LAST_MOMENT = 3.0
+"""Seconds a process may live on after its last record."""
 KEPT_SECONDS = 14 * 86400
 """Finished records that no master asked about for so long are removed."""
 
@@ -45,9 +48,7 @@ def task_start(task: str, call: str, args: dict[str, Any]) -> TaskStatus:
         record = _look(task)
         if record is not None and not _interrupted(record):
             return record.status()
-        lock = task_record.lock(task)
-        if lock is None:  # its process is there, its record is not
-            return TaskStatus(state=RUNNING)
+        lock = _lock(task)
         try:
             task_record.file(task, "cancel").unlink(missing_ok=True)
             record = Record(task=task, call=call, args=args)
@@ -96,7 +97,8 @@ def task_forget(tasks: list[str]) -> None:
     """One that still runs keeps its record."""
     for task in tasks:
         with _starting:
-            if not task_record.lives(task):
+            living, record = task_record.lives(task), task_record.read(task)
+            if not living or (record is not None and record.state != RUNNING):
                 task_record.remove(task)
 
 
@@ -105,12 +107,12 @@ def remove_stale() -> None:
     folder = paths.here().tasks
     if not folder.is_dir():
         return
-    for path in folder.iterdir():
-        old = clock.epoch() - path.stat().st_mtime > KEPT_SECONDS
+    for path in list(folder.iterdir()):
         if path.name.startswith("."):
             path.unlink(missing_ok=True)
-        elif old and path.suffix == ".json" and not task_record.lives(path.stem):
-            task_record.remove(path.stem)
+        elif path.suffix == ".json" and not task_record.lives(path.stem):
+            if clock.epoch() - path.stat().st_mtime > KEPT_SECONDS:
+                task_record.remove(path.stem)
 
 
 def _status(task: str) -> TaskStatus:
@@ -131,6 +133,19 @@ def _look(task: str) -> Record | None:
 def _interrupted(record: Record) -> bool:
     facts = (record.error or {}).get("facts")
     return isinstance(facts, dict) and bool(facts.get("interrupted"))
+
+
+def _lock(task: str) -> int:
+    """The lock of a task that is not running; its last process may take a moment to be gone."""
+    end = clock.SYSTEM.now() + LAST_MOMENT
+    for pause in retry.growing(0.005, most=0.1):
+        lock = task_record.lock(task)
+        if lock is not None:
+            return lock
+        if clock.SYSTEM.now() > end:
+            break
+        clock.SYSTEM.sleep(pause)
+    raise ExecError(detail=f"task {task} has no record, but a process that runs it")
 
 
 def _spawn(task: str, lock: int) -> None:
