@@ -16,7 +16,7 @@ from gantry.utils.command import CLEAN_PATH
 SKIPPED, FAILED, SUCCESS = 0, 1, 2
 SECONDS = 270.0
 """For all scripts of one folder together: the call that runs them ends after 300."""
-_NAME = re.compile(r"^[A-Za-z0-9_-]+$")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def hooks_run(*, phase: str, path: str, env: dict[str, str]) -> list[HookResult]:
@@ -25,7 +25,7 @@ def hooks_run(*, phase: str, path: str, env: dict[str, str]) -> list[HookResult]
     A folder that is not there has no scripts.  A script that does not end is killed with its children and
     counts as failed.
     """
-    if phase not in ("pre", "post") or not _NAME.match(path):
+    if phase not in ("pre", "post") or not _NAME.fullmatch(path):
         raise WrongInput(detail=f"'{path}-{phase}' does not name hooks: a name and the phase pre or post are expected")
     folder = paths.here().hooks / f"{path}-{phase}.d"
     try:
@@ -40,7 +40,7 @@ def hooks_run(*, phase: str, path: str, env: dict[str, str]) -> list[HookResult]
 
 def _run(script: Path, env: dict[str, str], seconds: float) -> HookResult:
     name = f"{script.parent.name}/{script.name}"
-    if not (_NAME.match(script.name) and script.is_file() and os.access(script, os.X_OK)):
+    if not (_NAME.fullmatch(script.name) and script.is_file() and os.access(script, os.X_OK)):
         return HookResult(script=name, code=SKIPPED, output="")
     with tempfile.TemporaryDirectory(prefix="gantry-hook.") as scratch:
         log = Path(scratch) / "output"

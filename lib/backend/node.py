@@ -70,8 +70,8 @@ def node_leave() -> None:
     if running:
         raise WrongState(detail=f"this node cannot leave the cluster: the guests {', '.join(running)} run here")
     ssconf.remove()
-    for path in (*here.state.glob("cluster.db*"), here.reissued, here.term, here.node_certificate,
-                 here.cluster_certificate):
+    for path in (*here.state.glob("cluster.db*"), *here.state.glob(f"{here.term.name}*"), here.reissued,
+                 here.node_certificate, here.cluster_certificate):
         path.unlink(missing_ok=True)
     for folder in (here.tasks, here.vm_specs):
         shutil.rmtree(folder, ignore_errors=True)

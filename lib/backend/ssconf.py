@@ -12,7 +12,7 @@ from gantry.errors import WrongInput
 from gantry.utils.files import write_atomic
 
 MAX_BYTES = 128 * 1024
-_KEY = re.compile(r"^[a-z][a-z0-9_]*$")
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def write(values: Mapping[str, str], serial: int) -> None:
@@ -22,7 +22,7 @@ def write(values: Mapping[str, str], serial: int) -> None:
     than the one here changes nothing.
     """
     for key, text in values.items():
-        if not _KEY.match(key) or len(text.encode()) > MAX_BYTES:
+        if not _KEY.fullmatch(key) or len(text.encode()) > MAX_BYTES:
             raise WrongInput(detail=f"ssconf value '{key}' cannot be written: a plain name and at most "
                                     f"{MAX_BYTES} bytes are expected")
     here = paths.here()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gantry.errors import WrongInput
 
-_TEXT = re.compile(r"^(?P<native>\.?\d{1,4})?(?P<tagged>(:\d{1,4})*)$")
+_TEXT = re.compile(r"(?P<native>\.?[0-9]{1,4})?(?P<tagged>(:[0-9]{1,4})*)")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Vlan:
 
 def parse(text: str) -> Vlan:
     """What `text` means; the empty text means no VLAN.  Raises WrongInput."""
-    match = _TEXT.match(text)
+    match = _TEXT.fullmatch(text)
     if match is None:
         raise WrongInput(detail=f"Specified VLAN parameter is invalid: {text}")
     native = int(match["native"].lstrip(".")) if match["native"] else None

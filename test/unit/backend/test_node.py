@@ -70,7 +70,8 @@ def test_a_sound_node_has_no_problems(here, authority, tmp_path):
     node.certificate_issue(pem=issue(authority), cluster_pem=authority)
     (tmp_path / "disks").mkdir()
     here.file_storage_paths.write_text(f"{tmp_path}/disks\n")
-    problems, report = verify(file_storage_dirs=[str(tmp_path / "disks")], files=[str(here.file_storage_paths), "/nope"])
+    problems, report = verify(file_storage_dirs=[str(tmp_path / "disks")],
+                              files=[str(here.file_storage_paths), "/nope"])
     assert problems == set()
     assert list(report.digests) == [str(here.file_storage_paths)]
     assert report.time > 1e9

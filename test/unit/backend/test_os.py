@@ -242,7 +242,7 @@ def runs(pid: int) -> bool:
 def test_a_script_that_hangs_is_ended(root, monkeypatch):
     monkeypatch.setattr(backend, "SECONDS", 0.2)
     define(root, create="#!/bin/sh\necho waiting\nexec sleep 300\n")
-    with pytest.raises(errors.ExecError, match="did not end within(?s:.*)waiting"):
+    with pytest.raises(errors.ExecError, match=r"did not end within(?s:.*)waiting"):
         backend.os_create(os="tiny", disks=[], env={"INSTANCE_NAME": "web1"}, progress=quiet)
 
 

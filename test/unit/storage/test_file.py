@@ -91,13 +91,10 @@ def test_a_file_that_is_a_link_is_refused(storage, base, tmp_path, verb):
     (base / "web1").mkdir()
     (base / "web1/d0").symlink_to(target)
     disk = make_disk(base / "web1/d0")
+    act = {"open": lambda: storage.open(disk, instance="web1", owner_epoch=1),
+           "remove": lambda: storage.remove(disk), "create": lambda: create(storage, disk)}[verb]
     with pytest.raises(StorageError, match="symbolic link"):
-        if verb == "open":
-            storage.open(disk, instance="web1", owner_epoch=1)
-        elif verb == "remove":
-            storage.remove(disk)
-        else:
-            create(storage, disk)
+        act()
     assert target.exists()
 
 
