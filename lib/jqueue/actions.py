@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from gantry.errors import Error, ExecError, NodeError, NodeUnreachable, decode
+from gantry.errors import Error, ExecError, NodeError, NodeUnreachable, StoreFailed, decode
 from gantry.jqueue.run import Halt, JobCanceled, JobRun
 from gantry.jqueue.services import Change, Row, Services
 from gantry.objects import codec
@@ -166,12 +166,11 @@ class Actor:
         if doing.record is not None:
             extra = doing.record(result, self._services.writer.inverse(changes), begun=begun)
             doing.recorded = not begun
-        pending = self._services.writer.change(changes, who=f"job {self._run.job.id}", why=doing.why, extra=extra)
-        self.config_changed = True
         try:
-            await pending
-        except (Error, OSError) as err:  # a change that is refused says so before; this one is not durable
+            await self._services.writer.change(changes, who=f"job {self._run.job.id}", why=doing.why, extra=extra)
+        except (StoreFailed, OSError) as err:
             raise Halt(f"cannot store a change of the configuration: {err}") from err
+        self.config_changed = True
         return result
 
     async def _several(self, action: Several, doing: Doing) -> Any:

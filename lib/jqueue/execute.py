@@ -109,7 +109,7 @@ class PlanRun:
         if has_effect(step.action):
             await self._services.durable(rows)
         else:
-            self._services.store.put(rows)
+            self._services.later(rows)
 
     def _recorder(self, key: str, *, keep_inverse: bool) -> Any:
         def rows(result: Any, inverse: Sequence[Change], *, begun: bool = False) -> Sequence[Row]:

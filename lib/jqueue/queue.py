@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gantry.cmdlib.view import Nodes
-from gantry.errors import JobLost, QueueDrained
+from gantry.errors import JobLost, QueueDrained, StoreFailed
 from gantry.jqueue import depend, housekeeping, resume, submit, trail
 from gantry.jqueue.job import CANCELED_TEXT, Job, Outcome
 from gantry.jqueue.log import Entry
@@ -148,7 +148,11 @@ class JobQueue:
         built, answers = submit.build_all(jobs, self._last_id + 1)
         self._last_id += len(answers)
         rows: list[Row] = [("jobs", str(job.id), job.encode()) for job in built]
-        await self.services.store.put([*rows, ("meta", "job_serial", self._last_id), *extra(answers)])
+        try:
+            await self.services.store.put([*rows, ("meta", "job_serial", self._last_id), *extra(answers)])
+        except StoreFailed as err:
+            self._halt(err)
+            raise
         for job in built:
             faults.point(f"job:{job.ops[0].op_id}:submitted")
             self._jobs[job.id] = job
@@ -245,7 +249,7 @@ class JobQueue:
         job = run.job
         if job.ops[run.index].status in (Status.WAITING, Status.RUNNING):
             job.move(run.index, Event.CANCEL)
-            self.services.store.put([("jobs", str(job.id), job.encode())])
+            self.services.later([("jobs", str(job.id), job.encode())])
         run.cancel()
         if seconds:
             await asyncio.wait((run.ended,), timeout=seconds)

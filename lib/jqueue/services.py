@@ -2,6 +2,7 @@
 """What the queue needs of the layers below, in one frozen record."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from gantry.jqueue.reserve import ReservationBook
 from gantry.jqueue.run import Halt
 from gantry.locking.manager import LockManager
 from gantry.objects.plan import Delete, Put, Update
+
+log = logging.getLogger(__name__)
 
 Row = tuple[str, str, Any | None]
 Change = Put | Update | Delete
@@ -63,8 +66,17 @@ class Services:
         except (Error, OSError) as err:
             raise Halt(f"cannot store the state of jobs: {err}") from err
 
+    def later(self, rows: Sequence[Row]) -> None:
+        """Store without waiting; a store that fails says so to the next who waits."""
+        asyncio.ensure_future(self.store.put(rows)).add_done_callback(_look_at)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` run beside; it handles its own errors."""
         task = asyncio.get_running_loop().create_task(work)
         self.background.add(task)
         task.add_done_callback(self.background.discard)
+
+
+def _look_at(done: "asyncio.Future[Any]") -> None:
+    if not done.cancelled() and done.exception() is not None:
+        log.error("cannot store the state of a job: %s", done.exception())
