@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from gantry import paths
@@ -110,9 +111,12 @@ def remove_stale() -> None:
     for path in list(folder.iterdir()):
         if path.name.startswith("."):
             path.unlink(missing_ok=True)
-        elif path.suffix == ".json" and not task_record.lives(path.stem):
-            if clock.epoch() - path.stat().st_mtime > KEPT_SECONDS:
-                task_record.remove(path.stem)
+        elif path.suffix == ".json" and _older(path) and not task_record.lives(path.stem):
+            task_record.remove(path.stem)
+
+
+def _older(path: Path) -> bool:
+    return clock.epoch() - path.stat().st_mtime > KEPT_SECONDS
 
 
 def _status(task: str) -> TaskStatus:

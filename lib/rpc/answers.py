@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from gantry.errors import Error, NodeError, NodeRefused
 from gantry.objects import codec
-from gantry.rpc import calls
 from gantry.rpc.admission import Candidates, Promised, check_term
 from gantry.rpc.declare import CallType
 from gantry.rpc.memory import Memory
+from gantry.rpc.registry import CALLS
 from gantry.utils import faults
 
 log = logging.getLogger(__name__)
@@ -64,24 +64,25 @@ class Answers:
                                               and len(answer.body) <= REMEMBERED_BYTES)
 
     def answer(self, asked: Asked) -> Answer:
-        call = _declared(asked.path)
+        call = CALLS.get(asked.path[1:])
         name = call.name if call else asked.path
-        if not self._candidates.allows(asked.peer_digest(), asked.peer_names):
-            log.warning("refused %s: certificate %s is not one of a master candidate", name, asked.peer_digest())
-            return _refusal(403, NodeRefused(node="", call=name, detail="the caller's certificate is not one of a "
-                                                                         "master candidate"))
-        if asked.method != "POST":
-            return _refusal(405, NodeError(node="", detail=f"method {asked.method} is not allowed, only POST is"))
-        if call is None:
-            return _refusal(404, NodeRefused(node="", call=name, detail="the call is unknown here"))
-        if asked.length is None:
-            return _refusal(411, NodeRefused(node="", call=name, detail="the request has no Content-Length"))
         try:
+            self._admit(asked)
+            if call is None or asked.method != "POST" or asked.length is None:
+                return _malformed(asked, known=call is not None)
             check_term(call, asked.header("X-Gantry-Term"), asked.header("X-Gantry-Master"), self._promised)
         except NodeRefused as err:
             log.warning("refused %s: %s", name, err)
             return _refusal(403, err)
+        except Error as err:  # the list of candidates or this node's promise cannot be read
+            log.error("cannot tell whom to obey: %s", err)  # noqa: TRY400 - a sentence, no bug
+            return _refusal(403, NodeRefused(node="", call=name, detail=str(err)))
         return self._carry_out(call, asked)
+
+    def _admit(self, asked: Asked) -> None:
+        if not self._candidates.allows(asked.peer_digest(), asked.peer_names):
+            raise NodeRefused(node="", call=asked.path[1:], detail="the caller's certificate is not one of a master "
+                                                                   f"candidate ({asked.peer_digest()})")
 
     def _carry_out(self, call: CallType, asked: Asked) -> Answer:
         body, request = asked.body(), asked.header("X-Gantry-Request")
@@ -121,9 +122,13 @@ class Answers:
         return result
 
 
-def _declared(path: str) -> CallType | None:
-    found = getattr(calls, path[1:], None)
-    return found if isinstance(found, CallType) else None
+def _malformed(asked: Asked, *, known: bool) -> Answer:
+    name = asked.path[1:]
+    if asked.method != "POST":
+        return _refusal(405, NodeRefused(node="", call=name, detail=f"the method is {asked.method}, not POST"))
+    if not known:
+        return _refusal(404, NodeRefused(node="", call=name, detail="there is no such call"))
+    return _refusal(411, NodeRefused(node="", call=name, detail="the request has no Content-Length"))
 
 
 def _refusal(status: int, err: Error) -> Answer:

@@ -32,7 +32,7 @@ class _Asked:
         self._socket: TlsSocket = req.conn.socket
         self.method, self.path = req.method.decode("latin-1"), req.path.decode("latin-1")
         length = req.inheaders.get(b"Content-Length")
-        self.length = None if length is None or req.chunked_read else int(length)
+        self.length = None if length is None or req.chunked_read or int(length) < 0 else int(length)
         self.read = False
 
     def header(self, name: str) -> str:
@@ -91,6 +91,7 @@ class NodeServer(HTTPServer):
     request_queue_size = 128
     keep_alive_conn_limit = 1000
     timeout = 2 * IDLE_SECONDS
+    shutdown_timeout = 2
 
     def __init__(self, address: str, port: int, find: Find, promised: Promised) -> None:
         super().__init__((address, port), _Gateway, minthreads=THREADS, server_name="gnt-noded")
