@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Node tasks as real processes: they are started once, tell how far they are, outlive their starter, can be ended."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gantry import errors, paths
+from gantry.backend import task_record, tasks
+from gantry.constants import DiskTemplate
+from gantry.objects import codec
+from gantry.objects.codec import DecodeError
+from gantry.objects.instance import Disk
+from gantry.utils import clock, command, retry
+
+TEST = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("from support import task_calls\ntask_calls.install()\n")
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{TEST}")
+    monkeypatch.setenv("GANTRY_ROOT", str(tmp_path))
+    monkeypatch.setattr(tasks, "GENTLE_SECONDS", 0.5)
+    monkeypatch.setattr(tasks, "TERM_SECONDS", 0.5)
+    yield tmp_path
+    for path in paths.here().tasks.glob("*.json"):
+        tasks.task_cancel(path.stem)
+
+
+def start(name, task="7.0.2"):
+    disk = Disk(uuid="d", name=name, dev_type=DiskTemplate.FILE, size=4)
+    return tasks.task_start(task=task, call="disk_remove", args={"disk": codec.encode(disk)})
+
+
+def ended(task="7.0.2"):
+    fraction = 0.0
+    for _ in range(100):
+        status = tasks.task_status(task=task, wait=10, seen=fraction)
+        if status.state != "running":
+            return status
+        fraction = status.fraction
+    raise AssertionError(status)
+
+
+def runs(root):
+    return len((root / "count").read_text()) if (root / "count").exists() else 0
+
+
+def wait_until_it_runs(root):
+    assert retry.wait_for(lambda: runs(root) > 0, seconds=20, waits=retry.growing(0.01))
+
+
+def test_a_task_is_done_once(root):
+    assert start("nothing").state == "running"
+    assert ended().state == "done"
+    assert start("nothing").state == "done"
+    assert ended().fraction == 1.0
+    assert runs(root) == 1
+
+
+def test_its_progress_is_seen(root):
+    start("works")
+    status = tasks.task_status(task="7.0.2", wait=20, seen=0.0)
+    while status.fraction < 0.5:
+        status = tasks.task_status(task="7.0.2", wait=20, seen=status.fraction)
+    assert (status.state, status.message) == ("running", "half")
+    assert start("works").state == "running"
+    (root / "go-on").touch()
+    assert ended().state == "done"
+    assert runs(root) == 1
+
+
+def test_waiting_for_news_ends(root):
+    start("sleeps")
+    wait_until_it_runs(root)
+    assert tasks.task_status(task="7.0.2", wait=0.05, seen=0.0).state == "running"
+
+
+@pytest.mark.parametrize(("name", "kind", "words"), [
+    ("fails", errors.StorageError, "on fire"), ("breaks", errors.Error, "ValueError: a bug")])
+def test_a_failure_is_told_and_stays(root, name, kind, words):
+    start(name)
+    status = ended()
+    assert status.state == "failed"
+    error = errors.decode(status.error)
+    assert type(error) is kind
+    assert words in str(error)
+    assert start(name).state == "failed"
+    assert runs(root) == 1
+
+
+def test_a_task_killed_is_reported_interrupted_and_starts_anew(root):
+    start("works")
+    wait_until_it_runs(root)
+    os.kill(task_record.read("7.0.2").pid, signal.SIGKILL)
+    status = ended()
+    assert status.state == "failed"
+    assert "interrupted" in str(errors.decode(status.error))
+    (root / "go-on").touch()
+    assert start("works").state == "running"
+    assert ended().state == "done"
+    assert runs(root) == 2
+
+
+def test_a_task_outlives_who_started_it(root):
+    code = ("from gantry.backend import tasks; import os, signal, sys; sys.path.insert(0, {!r});"
+            "tasks.task_start(task='7.0.2', call='disk_remove', args={!r}); os.kill(os.getpid(), signal.SIGKILL)")
+    disk = codec.encode(Disk(uuid="d", name="works", dev_type=DiskTemplate.FILE, size=4))
+    outcome = command.run([sys.executable, "-c", code.format(str(TEST), {"disk": disk})], seconds=30, may_fail=True)
+    assert outcome.status == -signal.SIGKILL, outcome.stderr
+    wait_until_it_runs(root)
+    assert tasks.task_status(task="7.0.2", wait=0, seen=-1).state == "running"
+    (root / "go-on").touch()
+    assert ended().state == "done"
+    assert runs(root) == 1
+
+
+def test_a_task_that_reports_progress_is_cancelled_by_it(root):
+    start("works")
+    wait_until_it_runs(root)
+    assert tasks.task_cancel(task="7.0.2").state == "canceled"
+    assert (root / "cleaned").exists()
+    assert start("works").state == "canceled"
+
+
+def test_a_task_waiting_for_a_program_is_cancelled_with_it(root):
+    start("sleeps")
+    wait_until_it_runs(root)
+    assert tasks.task_cancel(task="7.0.2").state == "canceled"
+    assert (root / "cleaned").exists()
+
+
+def test_a_task_that_does_not_listen_is_killed(root):
+    start("deaf")
+    wait_until_it_runs(root)
+    status = tasks.task_cancel(task="7.0.2")
+    assert status.state == "canceled"
+    assert not task_record.lives("7.0.2")
+
+
+def test_cancelling_what_ended_or_never_was_changes_nothing(root):
+    start("nothing")
+    ended()
+    assert tasks.task_cancel(task="7.0.2").state == "done"
+    assert tasks.task_cancel(task="8.0.0").state == "unknown"
+
+
+def test_only_finished_tasks_are_forgotten(root):
+    start("nothing")
+    ended()
+    start("sleeps", task="7.0.3")
+    tasks.task_forget(tasks=["7.0.2", "7.0.3", "9.9.9"])
+    assert tasks.task_status(task="7.0.2", wait=10, seen=0).state == "unknown"
+    assert tasks.task_status(task="7.0.3", wait=0, seen=-1).state == "running"
+
+
+@pytest.mark.parametrize("task", ["../etc/passwd", "", ".x", "a/b", "a" * 200, "a\0"])
+def test_an_id_must_be_a_plain_name(root, task):
+    with pytest.raises(errors.WrongInput, match="not a task's id"):
+        start("nothing", task=task)
+
+
+def test_only_tasks_with_right_arguments_are_started(root):
+    with pytest.raises(DecodeError, match="not a task"):
+        tasks.task_start(task="1.0.0", call="version", args={})
+    with pytest.raises(DecodeError, match="not a task"):
+        tasks.task_start(task="1.0.0", call="format_c", args={})
+    with pytest.raises(DecodeError, match="wrong arguments"):
+        tasks.task_start(task="1.0.0", call="disk_remove", args={"x": 1})
+    assert tasks.task_status(task="1.0.0", wait=5, seen=0).state == "unknown"
+
+
+def test_a_damaged_record_counts_as_none(root):
+    start("nothing")
+    ended()
+    task_record.file("7.0.2").write_text('{"task": ')
+    assert tasks.task_status(task="7.0.2", wait=0, seen=0).state == "unknown"
+    start("nothing")
+    assert ended().state == "done"
+
+
+def test_a_pid_used_again_by_another_process_is_not_signalled(root):
+    record = task_record.Record(task="7.0.2", call="disk_remove", args={}, pid=os.getpid(), started=1)
+    task_record.write(record, durable=True)
+    tasks._signal_group("7.0.2", signal.SIGKILL)
+
+
+def test_old_records_are_removed_at_the_start_of_the_daemon(root):
+    start("nothing")
+    ended()
+    start("nothing", task="7.0.3")
+    ended("7.0.3")
+    old = clock.epoch() - 2 * tasks.KEPT_SECONDS
+    os.utime(task_record.file("7.0.2"), (old, old))
+    (paths.here().tasks / ".7.0.9.json.half").touch()
+    tasks.remove_stale()
+    assert {path.stem for path in paths.here().tasks.glob("*.json")} == {"7.0.3"}
+    assert not list(paths.here().tasks.glob(".*"))
