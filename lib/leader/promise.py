@@ -105,8 +105,8 @@ def _load(path: Path) -> Promise:
     try:
         return codec.decode(Promise, simplejson.loads(path.read_text()), str(path))
     except (ValueError, ConfigurationError) as err:
-        raise ConfigurationError(detail=f"{path} is damaged ({err}): this node does not know which master it may obey; "
-                                        "take the node out of the cluster and add it again (gnt-node add --readd)") from err
+        raise ConfigurationError(detail=f"{path} is damaged ({err}): this node does not know which master it may "
+                                        "obey; add it to the cluster again (gnt-node add --readd)") from err
 
 
 def _save(promise: Promise) -> None:

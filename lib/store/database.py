@@ -22,6 +22,7 @@ APPLICATION = 0x67746479
 """Number in the SQLite header by which a store of ours is told from other files."""
 JOURNAL_KEPT = 5000
 _TRIM_EVERY = 200
+_TAIL_RECORDS, _TAIL_TEXT = 500, 1 << 20
 _SCHEMA = """
 CREATE TABLE rows (tbl TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (tbl, key));
 CREATE TABLE journal (serial INTEGER PRIMARY KEY, term INTEGER NOT NULL, time REAL NOT NULL,
@@ -53,8 +54,9 @@ class Database:
         """All rows but those of the tables in `without`, by table and key."""
         skipped = list(without)
         marks = ",".join("?" * len(skipped))
-        query = f"SELECT tbl, key, value FROM rows WHERE tbl NOT IN ({marks}) ORDER BY tbl, key"  # noqa: S608 - marks are question marks
-        yield from self._many(query, skipped)
+        query = f"SELECT tbl, key, value FROM rows WHERE tbl NOT IN ({marks}) ORDER BY tbl, key"  # noqa: S608 - only ?
+        with translated(self.path):
+            yield from self._db.execute(query, skipped)
 
     def table(self, table: str, keys: Iterable[str] | None = None) -> dict[str, str]:
         """Rows of one table, all or those with these keys."""
@@ -76,11 +78,23 @@ class Database:
         """Whether the journal holds (or ends in) the record with this serial and digest."""
         return bool(self._many("SELECT 1 FROM journal WHERE serial = ? AND digest = ?", [serial, digest]))
 
-    def tail(self, after: int, most: int = 200) -> list[Record]:
-        """Records that follow the serial `after`, oldest first."""
-        return [Record(serial=serial, term=term, time=time, prev=prev, rows=rows) for serial, term, time, prev, rows
-                in self._many("SELECT serial, term, time, prev, rows FROM journal WHERE serial > ? ORDER BY serial "
-                              "LIMIT ?", [after, most])]
+    def tail(self, after: int) -> list[Record]:
+        """Some records that follow the serial `after`, oldest first; none at the end of the journal."""
+        query = "SELECT serial, term, time, prev, rows FROM journal WHERE serial > ? ORDER BY serial LIMIT ?"
+        found, size = [], 0
+        with translated(self.path):
+            for serial, term, time, prev, rows in self._db.execute(query, (after, _TAIL_RECORDS)):
+                found.append(Record(serial=serial, term=term, time=time, prev=prev, rows=rows))
+                size += len(rows)
+                if size > _TAIL_TEXT:
+                    break
+        return found
+
+    def hold(self) -> None:
+        """From now on read the file as it is now, until `close`."""
+        with translated(self.path):
+            self._db.execute("BEGIN")
+            self._db.execute("SELECT count(*) FROM meta").fetchone()
 
     def check(self) -> None:
         """Raise ConfigurationError when the file is damaged; reads all of it."""
