@@ -18,9 +18,9 @@ from gantry.errors import AlreadyExists, BadEnvironment, Error, WrongInput
 from gantry.leader import promise
 from gantry.luxi.client import Client
 from gantry.objects import codec
-from gantry.objects.base import ConfigObject
 from gantry.objects.cluster import Node, NodeGroup
-from gantry.store.store import Store
+from gantry.store import database
+from gantry.store.store import open_store
 from gantry.utils import clock, files, names, x509
 from gantry.utils.resolver import own_name, resolve
 
@@ -96,14 +96,12 @@ def _write_files(config: Config, cluster_pem: str, node_pem: str) -> None:
 
 
 async def _store(config: Config) -> None:
-    rows = []
-    for table, objects in config.tables.items():
-        value: ConfigObject
-        for value in objects.values():
-            rows.append((table, value.uuid, codec.encode(value)))
-    store = await Store.create(paths.here().store, cluster=config.cluster.uuid, term=FIRST_TERM)
+    path = paths.here().store
+    database.create(path, config.cluster.uuid, term=FIRST_TERM).close()
+    store = await open_store(path, term=FIRST_TERM, cluster=config.cluster.uuid)
     try:
-        await store.commit(rows)
+        await store.commit([(table, value.uuid, codec.encode(value))
+                            for table, objects in config.tables.items() for value in objects.values()])
     finally:
         await store.close()
 

@@ -47,8 +47,8 @@ def _encoder_fields(cls: type) -> tuple[tuple[str, Any], ...]:
     fields = []
     for field in dataclasses.fields(cls):
         default: Any = field.default
-        factory = field.default_factory
-        if default is dataclasses.MISSING and not isinstance(factory, type(dataclasses.MISSING)):
+        factory: Any = field.default_factory
+        if default is dataclasses.MISSING and factory is not dataclasses.MISSING:
             default = factory()
         fields.append((field.name, default))
     return tuple(fields)
