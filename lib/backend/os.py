@@ -50,29 +50,33 @@ def os_create(*, os: str, disks: list[Disk], env: dict[str, str], progress: Prog
     if not definition.trusted:
         raise BadEnvironment(detail=f"OS '{os}' is untrusted: its create_untrusted script needs a helper VM and an "
                                     "install image, which this cluster does not have")
-    _run("create", definition, variant, disks=disks, env=env, log=_log("add", os, env.get("INSTANCE_NAME", "")),
-         progress=progress)
+    full = _environment(definition, variant, disks, env)
+    _run("create", definition, env=full, log=_log("add", os, env.get("INSTANCE_NAME", "")), progress=progress)
 
 
 def os_rename(*, os: str, disks: list[Disk], env: dict[str, str], progress: Progress) -> None:
     definition, variant = osfiles.usable(os)
     names = f"{env.get('OLD_INSTANCE_NAME', '')}-{env.get('INSTANCE_NAME', '')}"
-    _run("rename", definition, variant, disks=disks, env=env, log=_log("rename", os, names), progress=progress)
+    full = _environment(definition, variant, disks, env)
+    _run("rename", definition, env=full, log=_log("rename", os, names), progress=progress)
 
 
-def _run(script: str, definition: OsDefinition, variant: str, *, disks: Sequence[Disk], env: dict[str, str],
-         log: Path, progress: Progress) -> None:
+def _run(script: str, definition: OsDefinition, *, env: dict[str, str], log: Path, progress: Progress) -> None:
     """Run a script to its end; what it printed is in `log`.  Raises ExecError with the last lines of it."""
-    full = {"DEBUG_LEVEL": "0", **env, **_own_variables(definition, variant), **_disk_paths(disks)}
     folder = Path(definition.path)
     message = f"{script} script of {definition.name} runs, log {log}"
-    status = scripts.run([str(folder / script)], log=log, env=full, cwd=folder, seconds=SECONDS,
+    status = scripts.run([str(folder / script)], log=log, env=env, cwd=folder, seconds=SECONDS,
                          watch=lambda: progress(0.5, message))
     if status != 0:
         how = (f"did not end within {SECONDS / 3600:g} hours and was killed" if status is None
                else f"exited with exit code {status}" if status > 0 else f"was terminated by signal {-status}")
         raise ExecError(detail=f"OS {script} script failed ({how}), last lines in the log file {log}:\n"
                                f"{scripts.last_lines(log)}")
+
+
+def _environment(definition: OsDefinition, variant: str, disks: Sequence[Disk],
+                 env: dict[str, str]) -> dict[str, str]:
+    return {"DEBUG_LEVEL": "0", **env, **_own_variables(definition, variant), **_disk_paths(disks)}
 
 
 def _own_variables(definition: OsDefinition, variant: str) -> dict[str, str]:

@@ -12,14 +12,14 @@ from typing import Any
 import psutil
 
 from gantry.utils import command, retry
-from gantry.utils.clock import SYSTEM, Clock
+from gantry.utils.clock import SYSTEM
 
 GRACE = 5.0
 """Seconds between the request to end and the end."""
 
 
 def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, seconds: float,
-        watch: Callable[[], None] = lambda: None, clock: Clock = SYSTEM) -> int | None:
+        watch: Callable[[], None] = lambda: None) -> int | None:
     """Run a script with exactly `env`, its output appended to `log`; its exit status (negative: a signal).
 
     None: it did not end within `seconds`, and was ended with its children.  `watch` is called about twice a
@@ -27,21 +27,21 @@ def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, se
     when the script cannot be started.
     """
     process = command.start(argv, log=log, env=env, cwd=cwd)
-    end, pauses = clock.now() + seconds, retry.growing(0.01, most=0.5)
+    end, pauses = SYSTEM.now() + seconds, retry.growing(0.01, most=0.5)
     try:
         while process.poll() is None:
-            if clock.now() >= end:
-                _end(process, clock)
+            if SYSTEM.now() >= end:
+                _end(process)
                 return None
             watch()
-            clock.sleep(min(next(pauses), max(0.01, end - clock.now())))
+            SYSTEM.sleep(min(next(pauses), max(0.01, end - SYSTEM.now())))
     except BaseException:
-        _end(process, clock)
+        _end(process)
         raise
     return process.returncode
 
 
-def _end(process: Any, clock: Clock) -> None:
+def _end(process: Any) -> None:
     """End the script, its process group, and children that left the group."""
     family: list[psutil.Process] = []
     with suppress(psutil.Error):
@@ -53,7 +53,7 @@ def _end(process: Any, clock: Clock) -> None:
             with suppress(psutil.Error):
                 child.send_signal(number)
         gone = retry.wait_for(lambda: process.poll() is not None and not any(map(_runs, family)),
-                              seconds=GRACE, waits=repeat(0.05), clock=clock)
+                              seconds=GRACE, waits=repeat(0.05))
         if gone and number == signal.SIGKILL:
             return
 
