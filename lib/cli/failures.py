@@ -10,6 +10,8 @@ from gantry.errors import Error, LuxiError
 FAILED, USAGE, BAD_CONFIGURATION = 1, 2, 2
 NOT_CONFIRMED, UNKNOWN_FIELD = 13, 14
 
+_FILTER = "Error while parsing query filter: "
+
 Args = list[Any]
 
 
@@ -73,5 +75,5 @@ _TEXTS: dict[str, Callable[[Args], str]] = {
     "TypeEnforcementError": _after("Parameter Error: "),
     "ConfigurationError": lambda args: f"Corrupt configuration file: {_first(args)}\nAborting.",
     "JobLost": _after("Error checking job status: "),
-    "QueryFilterParseError": lambda args: "Error while parsing query filter: " + "\n".join(map(str, args)),
+    "QueryFilterParseError": lambda args: _FILTER + "\n".join(map(str, args)).removeprefix(_FILTER),
 }

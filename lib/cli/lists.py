@@ -8,7 +8,6 @@ from gantry.cli import failures, output
 from gantry.cli.context import Context, by_names
 from gantry.cli.declare import Command, Option
 from gantry.cli.options import FIELD_LIST, FILTER, UNITS
-from gantry.errors import WrongInput
 
 _TYPES = {"text": "Text", "bool": "Boolean", "number": "Number", "float": "Floating-point number",
           "unit": "Storage size", "timestamp": "Timestamp", "other": "Custom", "unknown": "Unknown"}
@@ -41,38 +40,15 @@ def run(ctx: Context) -> int:
 
 
 def selection(ctx: Context, listing: Listing, args: Sequence[str]) -> Any:
-    """The filter that names, patterns or a filter expression make."""
+    """The filter that names, patterns or a filter expression make; None: everything."""
     forced = bool(ctx.option("filter"))
-    if forced and len(args) != 1:
-        raise WrongInput(detail="Exactly one argument must be given as a filter")
-    if not args:
+    if not args and not forced:
         return None
-    from gantry.cli import filters
+    if listing.what == "job" and not forced and all(arg.isdigit() for arg in args):
+        return by_names("job", args)
+    from gantry.query import text_filter
 
-    takes_filters = any(option is FILTER for option in ctx.command.options)
-    if takes_filters and len(args) == 1 and (forced or filters.looks_like_filter(args[0])):
-        return filters.parse(args[0])
-    if listing.what == "job":
-        return _by_ids(args)
-    if not any(map(filters.is_pattern, args)):
-        return by_names(listing.what, args)
-    return name_filter(args, listing.key)
-
-
-def name_filter(args: Sequence[str], key: str = "name") -> list[Any]:
-    """Names and shell patterns as one filter."""
-    from gantry.cli import filters
-
-    found: list[Any] = [["=~", key, filters.glob_regex(arg)] if filters.is_pattern(arg) else ["==", key, arg]
-                        for arg in args]
-    return found[0] if len(found) == 1 else ["|", *found]
-
-
-def _by_ids(args: Sequence[str]) -> Any:
-    for arg in args:
-        if not arg.isdigit():
-            raise WrongInput(detail=f"Invalid job ID '{arg}': a number is expected")
-    return by_names("job", args)
+    return text_filter.from_arguments(args, force=forced, key=listing.key)
 
 
 def columns(wanted: str | None, usual: str) -> list[str]:

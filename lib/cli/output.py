@@ -173,3 +173,12 @@ def _dialogue(question: str, choices: dict[str, str], answers: TextIO, screen: T
         if not typed:
             return "n"
         screen.write("".join(f" {key} - {text}\n" for key, text in choices.items()))
+
+
+def choose(title: str, items: Sequence[str]) -> str | None:
+    """One of `items`, by its number in a menu; None when the operator leaves with `x`, or there is no terminal."""
+    choices = {str(number): item for number, item in enumerate(items)}
+    menu = "\n".join([title, *(f"  {number:>3}: {item}" for number, item in choices.items()),
+                      "  Enter the number (x to abort)"])
+    answer = _choose(menu, choices | {"x": "leave", "n": "leave"})
+    return choices.get(answer)
