@@ -42,20 +42,29 @@ def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, se
 
 
 def _end(process: Any) -> None:
-    """End the script, its process group, and children that left the group."""
+    """End the script, its process group, and children that left the group.
+
+    They are asked, and killed after `GRACE` seconds, or at once when the wait is broken off: a task that was
+    cancelled is told a second time to end.
+    """
     family: list[psutil.Process] = []
     with suppress(psutil.Error):
         family = psutil.Process(process.pid).children(recursive=True)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        for child in family:
-            with suppress(psutil.Error):
-                child.send_signal(number)
-        gone = retry.wait_for(lambda: process.poll() is not None and not any(map(_runs, family)),
-                              seconds=GRACE, waits=repeat(0.05))
-        if gone and number == signal.SIGKILL:
-            return
+    try:
+        _tell(process, family, signal.SIGTERM)
+    finally:
+        _tell(process, family, signal.SIGKILL)
+
+
+def _tell(process: Any, family: Sequence[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to all and wait up to `GRACE` seconds for their end."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    for child in family:
+        with suppress(psutil.Error):
+            child.send_signal(number)
+    retry.wait_for(lambda: process.poll() is not None and not any(map(_runs, family)),
+                   seconds=GRACE, waits=repeat(0.05))
 
 
 def _runs(child: psutil.Process) -> bool:
