@@ -34,6 +34,7 @@ class Transfers:
         self._timer: asyncio.Handle | None = None
         self._waiting: dict[pycurl.Curl, asyncio.Future[None]] = {}
         self._watched: dict[int, int] = {}
+        self._closed = False
 
     async def perform(self, easy: pycurl.Curl) -> None:
         """Run the transfer to its end; raises TransferFailed.  When cancelled, it is broken off."""
@@ -44,14 +45,20 @@ class Transfers:
             await done
         finally:
             self._waiting.pop(easy, None)
-            self._multi.remove_handle(easy)
+            if not self._closed:
+                self._multi.remove_handle(easy)
 
     @property
     def busy(self) -> bool:
         return bool(self._waiting)
 
     def close(self) -> None:
-        """Close all connections; nothing may be under way."""
+        """Close all connections; transfers under way fail."""
+        self._closed = True
+        for easy, done in list(self._waiting.items()):
+            self._multi.remove_handle(easy)
+            if not done.done():
+                done.set_exception(TransferFailed(pycurl.E_ABORTED_BY_CALLBACK, "the connections were closed"))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

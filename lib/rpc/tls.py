@@ -5,6 +5,7 @@ Sockets block, with the kernel's own time limits.  cheroot's adapter for pyOpenS
 instead, and reads through the slow Python version of `io`; so cheroot gets these sockets and files.
 """
 
+import contextlib
 import errno
 import io
 import logging
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SECONDS = 10
 """For a handshake, and for each read and write within a request."""
+LINGER_SECONDS = 1
 _BUFFER = 64 << 10
 
 
@@ -59,6 +61,7 @@ class TlsSocket:
             raise OSError(*err.args) from err
         except SSL.Error as err:
             log.info("TLS with %s failed: %s", self._address(), err)
+            self._linger()
             raise cheroot_errors.FatalSSLAlert(*err.args) from err
 
     def sendall(self, data: bytes) -> None:
@@ -92,6 +95,15 @@ class TlsSocket:
         if self._peer is None and certificate is not None:
             self._peer = x509.subject(crypto.dump_certificate(crypto.FILETYPE_PEM, certificate).decode())
         return self._peer.alt_names if self._peer else ()
+
+    def _linger(self) -> None:
+        """Let the alert arrive: closing with something unread would take it back."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", LINGER_SECONDS, 0))
+            for _ in range(16):
+                if not self._socket.recv(_BUFFER):
+                    break
 
     def _address(self) -> str:
         try:
