@@ -17,6 +17,8 @@ from gantry.server import daemon
 from gantry.utils import resolver
 
 STOP_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""How often it looks whether the node has left the cluster."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,10 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     worker.start()
     log.info("listening on %s port %d", address, options.port)
     control.ready()
-    stopped.wait()
+    while not stopped.wait(LOOK_SECONDS):
+        if not paths.here().node_certificate.exists():
+            log.info("this node has left the cluster")
+            break
     stopper = threading.Thread(target=server.stop, name="stopping", daemon=True)
     stopper.start()
     stopper.join(STOP_SECONDS)

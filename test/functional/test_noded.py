@@ -161,6 +161,14 @@ def test_it_dies_where_a_fault_test_wants_it_to(noded, when):
     noded.ask(calls.test_delay, duration=0)
 
 
+def test_it_ends_when_the_node_has_left_the_cluster(noded):
+    noded.start()
+    pid = noded.pid
+    noded.here.node_certificate.unlink()
+    assert gone(pid)
+    assert not noded.pid
+
+
 def test_it_stops_while_a_call_is_under_way(noded):
     noded.start()
     with pytest.raises(errors.NodeUnreachable):

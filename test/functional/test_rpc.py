@@ -156,13 +156,17 @@ def test_a_certificate_of_another_authority_is_refused(server, tmp_path):
     assert server.count("version") == 0
 
 
-def test_without_a_certificate_nothing_is_answered(server):
+def say_without_certificate(server, data):
     context = ssl.create_default_context(cafile=server.master.cluster_certificate)
     with socket.create_connection((nodes.ADDRESS, server.port), timeout=10) as plain, \
             context.wrap_socket(plain, server_hostname=nodes.NODE) as tls:
-        tls.sendall(b"POST /version HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            tls.recv(1000)
+        tls.sendall(data)
+        return tls.recv(1000)
+
+
+def test_without_a_certificate_nothing_is_answered(server):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        say_without_certificate(server, b"POST /version HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
     assert server.count("version") == 0
 
 
@@ -307,6 +311,18 @@ def test_a_call_that_is_cancelled_leaves_the_client_usable(server):
             await slow
         assert (await asker.call(nodes.NODE, calls.version)).release == "test"
         await asker.close()
+    asyncio.run(asking())
+
+
+def test_closing_the_client_ends_what_is_under_way(server):
+    async def asking():
+        asker = server.client()
+        slow = asyncio.create_task(asker.call(nodes.NODE, calls.test_delay, duration=1))
+        while not server.count("test_delay"):
+            await asyncio.sleep(0.01)
+        await asker.close()
+        with pytest.raises(errors.NodeUnreachable, match="connections were closed"):
+            await slow
     asyncio.run(asking())
 
 
