@@ -22,6 +22,11 @@ from gantry.query.world import Job, Jobs, LockTable, World
 class Queue(Jobs, Protocol):
     """What is asked of the job queue (`lib/jqueue/queue.py`)."""
 
+    @property
+    def last_id(self) -> int: ...
+
+    def kick(self) -> None: ...
+
     async def submit(self, jobs: list[list[dict[str, Any]]], *,
                      drained_ok: bool = False) -> Sequence[tuple[bool, int | str]]: ...
 
@@ -54,7 +59,7 @@ class Services(World):
     locks: LockTable
 
 
-WHO = "luxi"
+WHO = "operator"
 """In the configuration's history: changes that no job made."""
 
 Run = Callable[..., Awaitable[Any]]
@@ -221,9 +226,9 @@ async def set_watcher_pause(services: Services, until: float | None) -> float | 
 
 async def replace_filter(services: Services, uuid: str | None, priority: int, predicates: list[Any],
                          action: Any, trail: list[Any]) -> str:
-    last = max((job.id for job in services.queue.jobs()), default=0)
-    change = filter_rules.rule(uuid, priority, predicates, action, trail, watermark=last)
+    change = filter_rules.rule(uuid, priority, predicates, action, trail, watermark=services.queue.last_id)
     await services.writer.change([change], who=WHO, why="replace a job filter")
+    services.queue.kick()
     return str(change.value["uuid"])
 
 
@@ -231,6 +236,7 @@ async def delete_filter(services: Services, uuid: str) -> None:
     if uuid not in services.config.filters:
         raise NotFound(kind="Filter", name=uuid)
     await services.writer.change([Delete(table="filters", uuid=uuid)], who=WHO, why="delete a job filter")
+    services.queue.kick()
 
 
 OBJECTS = (arg.NAMES, arg.FIELDS, arg.LOCKING)

@@ -6,12 +6,12 @@ OP_INSTANCE_QUERY_DATA).
 from collections.abc import Sequence
 from typing import Any
 
-from gantry.cmdlib.view import Nodes
 from gantry.config import effective
 from gantry.config.config import Config
 from gantry.objects.cluster import Network
 from gantry.objects.instance import Disk, Nic
 from gantry.query import resource_instance
+from gantry.query.live import Nodes
 from gantry.query.resource_instance import NOT_SHOWN, InstanceRow, template
 from gantry.query.world import World
 from gantry.rpc import calls

@@ -10,9 +10,8 @@ until it ends further queries do not wait for that node again.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from gantry.cmdlib.view import Nodes
 from gantry.errors import Error, NodeUnreachable
 from gantry.rpc.declare import CallType
 from gantry.utils.clock import SYSTEM, Clock
@@ -23,6 +22,12 @@ FRESH = 1.0
 """Seconds for which an answer may be used again."""
 
 Key = tuple[str, str, str]
+
+
+class Nodes(Protocol):
+    """Asking nodes, by UUID (`View.nodes` of a logical unit is one)."""
+
+    async def call(self, node: str, call: CallType, **args: Any) -> Any: ...
 
 
 class _Asked:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from gantry.cmdlib.view import Nodes
 from gantry.config.config import Config
 from gantry.objects.instance import Instance
 from gantry.query.fields import Field, nice_sorted
-from gantry.query.live import LiveNodes
+from gantry.query.live import LiveNodes, Nodes
 
 
 class JobOp(Protocol):
