@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from gantry import constants, paths
-from gantry.backend import checks, ssconf
+from gantry.backend import checks, ssconf, store
 from gantry.errors import NotFound, WrongInput, WrongState
 from gantry.hypervisor import base as hypervisors
 from gantry.leader import promise
@@ -69,6 +69,7 @@ def node_leave() -> None:
     running = sorted(guest.name for name in constants.HypervisorName for guest in _guests(name))
     if running:
         raise WrongState(detail=f"this node cannot leave the cluster: the guests {', '.join(running)} run here")
+    store.store_forget()
     ssconf.remove()
     for path in (*here.state.glob("cluster.db*"), *here.state.glob(f"{here.term.name}*"), here.reissued,
                  here.node_certificate, here.cluster_certificate):
