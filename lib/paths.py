@@ -5,16 +5,15 @@
 """
 
 import os
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 
-@dataclass(frozen=True)
 class Paths:
-    """The files and folders of one node."""
+    """The files and folders of one node.  (No dataclass: every `gnt-*` command would pay for that module.)"""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
     @cached_property
     def state(self) -> Path:

@@ -7,7 +7,6 @@ Options end at the first positional argument; long options may be shortened as l
 import optparse
 from typing import Any
 
-from gantry.cli import values
 from gantry.cli.declare import Command, Option
 from gantry.cli.options import EVERYWHERE, SETS
 from gantry.errors import WrongInput
@@ -15,6 +14,13 @@ from gantry.utils.units import parse_size, parse_span
 
 _FLAGS = ("flag", "count")
 _SEVERAL = ("append", "device", "idents")
+
+
+def _values() -> Any:
+    """Imported when the first such value is read: most commands have none."""
+    from gantry.cli import values
+
+    return values
 
 
 def _size(option: optparse.Option, name: str, text: str) -> int:
@@ -45,10 +51,10 @@ class TypedOption(optparse.Option):
         "size": _size,
         "span": _span,
         "uint": _not_negative,
-        "yesno": lambda option, name, text: values.yes_no(text),
-        "list": lambda option, name, text: values.comma_list(text),
-        "keyval": lambda option, name, text: values.key_values(text, name),
-        "ident": lambda option, name, text: values.ident_key_values(text, name),
+        "yesno": lambda option, name, text: _values().yes_no(text),
+        "list": lambda option, name, text: _values().comma_list(text),
+        "keyval": lambda option, name, text: _values().key_values(text, name),
+        "ident": lambda option, name, text: _values().ident_key_values(text, name),
     }
 
 

@@ -4,8 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gantry.cli.values import WrongValue
-from gantry.errors import Error, LuxiError
+from gantry.errors import Error, LuxiError, ParameterError
 
 FAILED, USAGE, BAD_CONFIGURATION = 1, 2, 2
 NOT_CONFIRMED, UNKNOWN_FIELD = 13, 14
@@ -13,6 +12,12 @@ NOT_CONFIRMED, UNKNOWN_FIELD = 13, 14
 _FILTER = "Error while parsing query filter: "
 
 Args = list[Any]
+
+
+class WrongValue(ParameterError):
+    """A text that does not follow the syntax of values."""
+
+    text = "Failure: unknown/wrong parameter name '{detail}'"
 
 
 def describe(err: Error) -> tuple[int, str]:

@@ -8,19 +8,14 @@ into a usage error.
 import re
 from typing import Any
 
+from gantry.cli.failures import WrongValue
 from gantry.errors import ParameterError
 from gantry.utils.units import parse_size
 
-_COMMA = re.compile(r"((?:\\.|[^\\,])*)(?:,|$)", re.DOTALL)
-_NUMBER = re.compile(r"-?\d+$")
+_PIECE = r"((?:\\.|[^\\,])*)(?:,|$)"
+_NUMBER = r"-?\d+$"
 _SPEC_KEYS = ("memory-size", "cpu-count", "disk-count", "disk-size", "nic-count", "spindle-use")
 _SPEC_SIZES = ("memory-size", "disk-size")
-
-
-class WrongValue(ParameterError):
-    """A text that does not follow the syntax of values."""
-
-    text = "Failure: unknown/wrong parameter name '{detail}'"
 
 
 def wrong(detail: str) -> ParameterError:
@@ -51,7 +46,7 @@ def _pieces(text: str) -> list[str]:
         return []
     pieces, start = [], 0
     while start <= len(text):
-        match = _COMMA.match(text, start)
+        match = re.compile(_PIECE, re.DOTALL).match(text, start)
         if match is None:  # a backslash at the very end
             pieces.append(text[start:])
             break
@@ -92,7 +87,7 @@ def _bare(key: str) -> tuple[str, Any]:
 def ident_key_values(text: str, option: str = "") -> tuple[str, Any]:
     """`IDENT:k=v`, `IDENT`, `no_IDENT` (False), `-IDENT` (None); `-1` is an index."""
     ident, _, rest = text.partition(":")
-    if ident.startswith("no_") or (ident.startswith("-") and not _NUMBER.match(ident)):
+    if ident.startswith("no_") or (ident.startswith("-") and not re.match(_NUMBER, ident)):
         if rest:
             raise malformed(f"Cannot pass options when removing parameter groups: {text}")
         name, value = _bare(ident)
@@ -121,7 +116,7 @@ def plain(values: dict[str, Any], what: str) -> dict[str, Any]:
 
 
 def index(text: str, what: str) -> int:
-    if not _NUMBER.match(text):
+    if not re.match(_NUMBER, text):
         raise wrong(f"Invalid {what} index '{text}': a number is expected")
     return int(text)
 
@@ -163,7 +158,7 @@ def _text(value: Any, key: str) -> str:
 
 
 def number(value: Any, key: str) -> int:
-    if not isinstance(value, str) or not _NUMBER.match(value):
+    if not isinstance(value, str) or not re.match(_NUMBER, value):
         raise wrong(f"'{key}' (value {value}) is not a valid integer")
     return int(value)
 
@@ -194,7 +189,7 @@ def _device_edit(ident: str, values: Any, what: str) -> list[Any]:
         operation = named[0] if named else "modify"
         if named:
             del values[operation]
-    return [operation, int(which) if _NUMBER.match(which) else which, device(values, what)]
+    return [operation, int(which) if re.match(_NUMBER, which) else which, device(values, what)]
 
 
 def _check_disk_edit(operation: str, changes: dict[str, Any]) -> None:

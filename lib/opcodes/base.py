@@ -38,11 +38,41 @@ class OpCode:
     abstract: ClassVar[bool] = False
     __dataclass_fields__: ClassVar[dict[str, "dataclasses.Field[Any]"]]
 
+    _defaults: ClassVar[dict[str, Any]]
+    _required: ClassVar[frozenset[str]]
+
     def __init_subclass__(cls) -> None:
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        # The generated methods would cost every command a millisecond a class; those below serve all.
+        dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=True)(cls)
+        fields = dataclasses.fields(cls)
+        cls._defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+        cls._required = frozenset(field.name for field in fields if field.default is dataclasses.MISSING)
         if not cls.__dict__.get("abstract", False):
             cls.OP_ID = "OP" + re.sub(r"(?=[A-Z])", "_", cls.__name__).upper()
             REGISTRY[cls.OP_ID] = cls
+
+    def __init__(self, **values: Any) -> None:
+        """Parameters by name, taken as they are: `decode` checks what comes from outside."""
+        missing, unknown = self._required - values.keys(), values.keys() - self._defaults.keys() - self._required
+        if missing or unknown:
+            raise TypeError(f"{type(self).__name__}: " + ", ".join(
+                [*(f"{name} is missing" for name in sorted(missing)),
+                 *(f"{name} is unknown" for name in sorted(unknown))]))
+        self.__dict__.update(self._defaults, **values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.summary()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items()
+                          if name in self._required or value != self._defaults[name])
+        return f"{type(self).__name__}({shown})"
 
     def summary(self) -> str:
         """As `gnt-job list` shows it: INSTANCE_STARTUP(web1)."""
