@@ -59,7 +59,7 @@ class LuxiServer:
 
     async def start(self) -> None:
         """Listen; raises OSError when the socket cannot be made."""
-        self._server = await asyncio.start_unix_server(self._accept, sock=listen_unix(self._path))
+        self._server = await asyncio.start_unix_server(self._accept, sock=listen_unix(self._path), backlog=BACKLOG)
 
     async def stop(self) -> None:
         """Take no more connections and end those that are open."""
