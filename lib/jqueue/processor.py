@@ -192,7 +192,8 @@ class _Work:
         canceled = isinstance(err, JobCanceled)
         event, result = (Event.CANCELED, CANCELED_TEXT) if canceled else (Event.FAILED, _wire(err))
         undo = {"event": event.value, "result": result, "reached": plan_run.reached}
-        await self._services.durable([self._plan_row(stored.going_back(undo))])
+        await self._services.durable([self._plan_row(stored.going_back(undo)),
+                                      ("jobs", str(self._job.id), self._job.encode())])
 
     def end(self) -> Sequence[Row]:
         """Rows to drop from the store together with the last state; forgets the plan's tasks on the nodes."""
