@@ -70,28 +70,29 @@ def accept(term: int, master: str) -> bool:
 
     False: a higher term was promised, or this one to somebody else.
     """
-    with _locked() as old:
+    path = paths.here().term
+    with _locked(path) as old:
         if (term, master) == (old.term, old.master):
             return True
         if term <= old.term or not master:
             return False
-        _save(Promise(term=term, master=master, in_sync=old.in_sync))
+        _save(path, Promise(term=term, master=master, in_sync=old.in_sync))
         return True
 
 
-def remember(known: InSync) -> bool:
+def remember(known: InSync, path: Path | None = None) -> bool:
     """Keep what the master says of the in-sync set, unless something newer is known."""
-    with _locked() as old:
+    path = path or paths.here().term
+    with _locked(path) as old:
         if (known.term, known.number) < (old.in_sync.term, old.in_sync.number):
             return False
         if known != old.in_sync:
-            _save(Promise(term=old.term, master=old.master, in_sync=known))
+            _save(path, Promise(term=old.term, master=old.master, in_sync=known))
         return True
 
 
 @contextmanager
-def _locked() -> Iterator[Promise]:
-    path = paths.here().term
+def _locked(path: Path) -> Iterator[Promise]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -109,5 +110,5 @@ def _load(path: Path) -> Promise:
                                         "obey; add it to the cluster again (gnt-node add --readd)") from err
 
 
-def _save(promise: Promise) -> None:
-    write_atomic(paths.here().term, simplejson.dumps(codec.encode(promise)) + "\n")
+def _save(path: Path, promise: Promise) -> None:
+    write_atomic(path, simplejson.dumps(codec.encode(promise)) + "\n")

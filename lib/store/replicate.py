@@ -93,6 +93,7 @@ class Replicator:
         self._telling = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._others: set[asyncio.Task[None]] = set()
+        self._remembering: asyncio.Future[bool] | None = None
         self._row: Row | None = None
         self.problem = ""
         """Why changes wait at this moment, or empty."""
@@ -110,7 +111,7 @@ class Replicator:
         tasks = [*self._tasks.values(), *self._others]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *filter(None, [self._remembering]), return_exceptions=True)
 
     def look(self) -> None:
         """Take note of who is master candidate now: bring up new ones, let go of those that are none any more.
@@ -194,7 +195,8 @@ class Replicator:
                     await asyncio.sleep(next(pauses))
 
     async def _told_majority(self, known: InSync) -> bool:
-        await asyncio.to_thread(self._around.remember, known)
+        self._remembering = asyncio.ensure_future(asyncio.to_thread(self._around.remember, known))
+        await asyncio.shield(self._remembering)  # this node knows it before any other
         members = set(self._around.members()) | {self._around.own}
         answers = await self._nodes.call_many(sorted(members - {self._around.own}), calls.leader_in_sync, known=known)
         for answer in answers.values():

@@ -129,7 +129,7 @@ def test_cut_short(tmp_path, database):
 def test_a_full_disk_refuses_and_keeps_what_was_there(database):
     status = database.append([record_after(database, [("jobs", "1", 1)])])
     database.limit_pages(20)
-    with pytest.raises(StoreFailed, match="could not be written .* full"):
+    with pytest.raises(StoreFailed, match=r"could not be written .* full"):
         database.append([record_after(database, [("jobs", "2", "x" * 200_000)])])
     assert database.status() == status
     assert database.table("jobs") == {"1": "1"}
