@@ -58,7 +58,8 @@ class InstanceRebootUnit(LogicalUnit[InstanceReboot, Ready], op=InstanceReboot):
                 "instance": guest.instance.uuid, "hypervisor": str(guest.instance.hypervisor)})
             return Plan(steps=(Step(title=f"* resetting instance {guest.name} on {guest.place}", action=reset,
                                     weight=1.0), *remember))
-        plan = [steps.stop(guest, timeout=op.shutdown_timeout)]
+        again = steps.begin(seen.spec, guest.node.uuid)
+        plan = [steps.stop(guest, timeout=op.shutdown_timeout, undo=again)]
         if op.reboot_type == "full":
             plan += steps.close_disks(guest, may_fail=op.ignore_secondaries)
         plan += steps.open_disks(guest)

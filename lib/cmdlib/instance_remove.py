@@ -6,23 +6,27 @@ The record goes last: whatever interrupts the removal, a second one finds what i
 
 from dataclasses import dataclass
 
-from gantry.cmdlib import checks, disks, hookenv, steps
+from gantry.cmdlib import checks, disks, hookenv, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.constants import AdminState
 from gantry.errors import NodeUnreachable, WrongState
 from gantry.objects.instance import Disk
 from gantry.objects.plan import Plan, Step
+from gantry.objects.vm import VmSpec
 from gantry.opcodes.instance import InstanceRemove
 
 
 @dataclass(frozen=True, kw_only=True)
 class Old:
-    """`removers`: each disk with the node that can remove it."""
+    """`removers`: each disk with the node that can remove it.  `back`: of the guest that runs, to let it run on when
+    the removal is canceled while it is asked to stop.
+    """
 
     guest: steps.Guest
     removers: tuple[tuple[Disk, str, str], ...]
     reachable: bool
+    back: VmSpec | None
     hooks: Hooks
 
 
@@ -37,7 +41,7 @@ class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
     async def check(self, view: View) -> Old:
         config = view.config
         guest = steps.guest_of(config, config.instance(self.op.instance_name))
-        reachable = await self._reachable(view, guest)
+        reachable, runs = await self._reachable(view, guest)
         removers = []
         for index, disk in enumerate(guest.disks):
             node = disks.remover(config, guest.instance, disk) if reachable or not disk.nodes else None
@@ -50,26 +54,29 @@ class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
         env = hookenv.instance_env(config, guest.instance, guest.disks)
         hooks = hookenv.hooks(config, "instance-remove", env, {"SHUTDOWN_TIMEOUT": self.op.shutdown_timeout}, pre=(),
                               post=(guest.node.uuid, *secondaries))
-        return Old(guest=guest, removers=tuple(removers), reachable=reachable, hooks=hooks)
+        return Old(guest=guest, removers=tuple(removers), reachable=reachable, hooks=hooks,
+                   back=vmspec.build(config, guest.instance, guest.disks) if runs else None)
 
-    async def _reachable(self, view: View, guest: steps.Guest) -> bool:
-        """Whether the primary node can stop the guest; refuses when not, unless failures are to be ignored."""
+    async def _reachable(self, view: View, guest: steps.Guest) -> tuple[bool, bool]:
+        """Whether the primary node can stop the guest, and whether it runs; refuses when it cannot, unless
+        failures are to be ignored.
+        """
         try:
             checks.online(view.config, guest.node.uuid)
-            await checks.status(view, guest.instance)
+            return True, await checks.status(view, guest.instance) is not None
         except (WrongState, NodeUnreachable) as err:
             if not self.op.ignore_failures:
                 raise WrongState(detail=f"Could not shutdown instance {guest.name} on node {guest.place}: {err}; use "
                                         "--ignore-failures if the node is gone for good") from err
             view.warn(f"Could not shutdown instance {guest.name} on node {guest.place}: {err}")
-            return False
-        return True
+            return False, False
 
     def plan(self, seen: Old) -> Plan:
         guest, ignore = seen.guest, self.op.ignore_failures
         plan: list[Step] = []
         if seen.reachable:
-            plan.append(steps.stop(guest, timeout=self.op.shutdown_timeout, may_fail=ignore))
+            again = steps.begin(seen.back, guest.node.uuid) if seen.back is not None else None
+            plan.append(steps.stop(guest, timeout=self.op.shutdown_timeout, may_fail=ignore, undo=again))
         plan += steps.remember(guest, f"remembering that instance {guest.name} is not to run",
                                admin_state=AdminState.DOWN, disks_active=False)
         if seen.reachable:

@@ -72,7 +72,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
         if op.beparams or op.disks or op.nics:
             checks.policy(view, new, edited.disks, ignore=op.ignore_ipolicy)
         await self._ask_node(view, guest, new, running)
-        await disks.require_space(view, disks.layout_of(config, new), edited.made)
+        await disks.require_space(view, disks.layout_of(config, guest.instance), edited.made)
         lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [*edited.lines, *nic_lines, *param_lines]
         return Change(guest=guest, new=new, edited=edited, wipe=config.cluster.prealloc_wipe_disks, balloon=balloon,
                       lines=(*lines, *node_lines, *self._state_lines()), hooks=self._hooks(view, guest, new))
