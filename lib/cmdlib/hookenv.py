@@ -20,6 +20,11 @@ def text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, (list, tuple, frozenset)) else str(value)
 
 
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of one operation, as scripts expect them."""
+    return {key: text(value) for key, value in values.items()}
+
+
 def instance_env(config: Config, instance: Instance, disks: Sequence[Disk], *, status: Any = None,
                  types: bool = True) -> dict[str, str]:
     """The variables of an instance.  `types` False (at creation): without where the disks lie."""
@@ -41,7 +46,7 @@ def instance_env(config: Config, instance: Instance, disks: Sequence[Disk], *, s
         env |= {f"INSTANCE_DISK{index}_{key}": value for key, value in _disk(disk, types=types).items()}
     env |= {f"INSTANCE_BE_{key}": value for key, value in be.items()}
     env |= {f"INSTANCE_HV_{key}": value for key, value in hv.items()}
-    return {key: text(value) for key, value in env.items()}
+    return texts(env)
 
 
 def nic_env(config: Config, nic: Nic, group: str) -> dict[str, Any]:
@@ -72,13 +77,12 @@ def _disk(disk: Disk, *, types: bool) -> dict[str, Any]:
     return env
 
 
-def hooks(config: Config, path: str, env: Mapping[str, str], extra: Mapping[str, Any], *, pre: Sequence[str],
+def hooks(config: Config, path: str, env: Mapping[str, str], *, pre: Sequence[str],
           post: Sequence[str] | None = None, after: Mapping[str, str] | None = None) -> Hooks:
     """Hooks of an instance on the master and on these nodes; `post` is as `pre` unless it is given."""
     master = config.cluster.master_node
-    added = {key: text(value) for key, value in extra.items()}
-    return Hooks(path=path, object_type="INSTANCE", target=env["OP_TARGET"], env={**env, **added},
-                 post_env={**(after or env), **added},
+    return Hooks(path=path, object_type="INSTANCE", target=env["OP_TARGET"], env=dict(env),
+                 post_env={**env, **(after or {})},
                  pre_nodes=tuple(dict.fromkeys((master, *pre))),
                  post_nodes=tuple(dict.fromkeys((master, *(pre if post is None else post)))))
 
@@ -87,6 +91,6 @@ def on_instance(config: Config, path: str, instance: Instance, extra: Mapping[st
                 after: Instance | None = None) -> Hooks:
     """The usual case: on the master and all nodes of the instance, before and after."""
     disks = config.disks_of(instance)
-    env = instance_env(config, instance, disks)
-    return hooks(config, path, env, extra, pre=(instance.primary_node, *config.secondaries_of(instance)),
+    env = instance_env(config, instance, disks) | texts(extra)
+    return hooks(config, path, env, pre=(instance.primary_node, *config.secondaries_of(instance)),
                  after=instance_env(config, after, disks) if after else None)

@@ -168,7 +168,7 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
 
     def _hooks(self, config: Config, guest: steps.Guest, *, starts: bool) -> Hooks:
         env = hookenv.instance_env(config, guest.instance, guest.disks, status=starts, types=False)
-        return hookenv.hooks(config, "instance-add", env, {"ADD_MODE": self.op.mode}, pre=(guest.node.uuid,))
+        return hookenv.hooks(config, "instance-add", env | {"ADD_MODE": self.op.mode}, pre=(guest.node.uuid,))
 
 
 def _with_slots(config: Config, instance: Instance, made: tuple[Disk, ...]) -> tuple[Instance, tuple[Disk, ...]]:

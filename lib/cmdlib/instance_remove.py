@@ -52,8 +52,8 @@ class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
                 removers.append((disk, node, config.nodes[node].name))
         secondaries = config.secondaries_of(guest.instance)
         env = hookenv.instance_env(config, guest.instance, guest.disks)
-        hooks = hookenv.hooks(config, "instance-remove", env, {"SHUTDOWN_TIMEOUT": self.op.shutdown_timeout}, pre=(),
-                              post=(guest.node.uuid, *secondaries))
+        env["SHUTDOWN_TIMEOUT"] = str(self.op.shutdown_timeout)
+        hooks = hookenv.hooks(config, "instance-remove", env, pre=(), post=(guest.node.uuid, *secondaries))
         return Old(guest=guest, removers=tuple(removers), reachable=reachable, hooks=hooks,
                    back=vmspec.build(config, guest.instance, guest.disks) if runs else None)
 

@@ -206,8 +206,8 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
     def _hooks(self, view: View, guest: steps.Guest, new: Instance) -> Hooks:
         extra = {"RUNTIME_MEMORY": self.op.runtime_mem} if self.op.runtime_mem else {}
         config = view.config
-        env = hookenv.instance_env(config, new, guest.disks)
-        return hookenv.hooks(config, "instance-modify", env, extra, pre=(guest.node.uuid,))
+        env = hookenv.instance_env(config, new, guest.disks) | hookenv.texts(extra)
+        return hookenv.hooks(config, "instance-modify", env, pre=(guest.node.uuid,))
 
 
 def _shown(key: str, value: Any) -> Any:
