@@ -62,12 +62,13 @@ class Master:
 
     async def _serve(self, stack: AsyncExitStack, where: Standing, store: Store, config: Config,
                      nodes: WatchedNodes) -> None:
+        pusher = SsconfPusher(config, nodes, lambda now: ssconf.values(now, in_sync=replicator.in_sync))
         replicator = Replicator(store, nodes, Surroundings(
             own=where.own, candidates=lambda: [node.uuid for node in config.candidates()],
-            members=lambda: list(config.nodes), remember=promise.remember), promise.read_all().in_sync)
+            members=lambda: list(config.nodes), remember=promise.remember,
+            changed=lambda _in_sync: pusher.changed()), promise.read_all().in_sync)
         replicator.start()
         stack.push_async_callback(replicator.close)
-        pusher = SsconfPusher(config, nodes, ssconf.values)
         writer = WatchedWriter(config, store)
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),
                                   master_calls={"ssconf_push": pusher.push}), self.halt)

@@ -129,7 +129,8 @@ def test_several_at_once_fail_together_and_give_a_list():
     node = Node(bad={12})
 
     async def main(made):
-        does("good", Plan(steps=(Step(title="", key="all", action=Several(actions=[call(1, 1), Say(lines=["x"]), stop(2)])),)))
+        mixed = Several(actions=[call(1, 1), Say(lines=["x"]), stop(2)])
+        does("good", Plan(steps=(Step(title="", key="all", action=mixed),)))
         assert (await made.run(op("good"))).status is Status.SUCCESS
         does("bad", Plan(steps=(Step(title="", action=Several(actions=[call(1, 11), call(2, 12), call(3, 13)]),
                                      undo=call(1, 111)),)))
@@ -188,7 +189,8 @@ def test_cancel_between_two_steps_undoes():
                 reached.set()
                 await release.wait()
         made.nodes.script["test_delay"] = slow
-        does("it", Plan(steps=(step(1, 101), step(2, 102), step(3, 103))), locks=Locks(exclusive={"node": frozenset({"x"})}))
+        does("it", Plan(steps=(step(1, 101), step(2, 102), step(3, 103))),
+             locks=Locks(exclusive={"node": frozenset({"x"})}))
         id = await made.submit(op("it"), op("it"))
         await reached.wait()
         answer = asyncio.ensure_future(made.queue.cancel(id))

@@ -130,7 +130,8 @@ def test_dependencies_hold_a_job_back():
         does("long", FOREVER)
         does("plain")
         answers = await made.queue.submit([[op("long")], [op("plain", depends=[[-1, ["canceled"]]])],
-                                           [op("plain", depends=[[-2, []]])], [op("plain", depends=[[-3, ["success"]]])]])
+                                           [op("plain", depends=[[-2, []]])],
+                                           [op("plain", depends=[[-3, ["success"]]])]])
         assert answers == [(True, id) for id in (1, 2, 3, 4)]
         await settle()
         assert [job.status for job in made.queue.jobs()] == [Status.RUNNING] + [Status.QUEUED] * 3

@@ -76,9 +76,11 @@ def task(call, node, **args):
     return Task(node=node, call=call, args={"disk": ENCODED, **args})
 
 
+BOTH = ("node-1", "node-2")
 PLAN = Plan(steps=(
-    Step(title="* creating disks...", undo=Several(actions=[task("disk_remove", node) for node in ("node-1", "node-2")]),
-         action=Several(actions=[task("disk_create", node, owner_epoch=1, wipe=False) for node in ("node-1", "node-2")])),
+    Step(title="* creating disks...",
+         action=Several(actions=[task("disk_create", node, owner_epoch=1, wipe=False) for node in BOTH]),
+         undo=Several(actions=[task("disk_remove", node) for node in BOTH])),
     Step(title="recording the disk", action=put("disks", DISK)),
     Step(title="* opening", key="paths", action=opening("node-1"), undo=closing("node-1")),
     Step(title="", action=Sleep(seconds=1)),
@@ -94,7 +96,7 @@ PLAN = Plan(steps=(
 def register():
     does("child")
     does("big", PLAN, locks=Locks(exclusive={"node": ALL}),
-         hooks=Hooks(path="big", object_type="CLUSTER", target="", pre_nodes=("node-1",), post_nodes=("node-1", "node-2")))
+         hooks=Hooks(path="big", object_type="CLUSTER", target="", pre_nodes=("node-1",), post_nodes=BOTH))
 
 
 class Points:
