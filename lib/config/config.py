@@ -5,6 +5,7 @@ Read it anywhere on the master's loop; nothing changes between two awaits.  Chan
 `lib/config/change.py`.  No method here costs more than the size of its answer, finding by short name excepted.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -146,6 +147,18 @@ class Config:
 
     def names_of(self, nodes: Iterable[str]) -> list[str]:
         return [self.nodes[uuid].name for uuid in nodes]
+
+    def frozen(self) -> "Config":
+        """A copy that later changes do not touch, for whoever reads across an await.  Costs a copy of each
+        dictionary, not of the objects.
+        """
+        copied = copy.copy(self)
+        copied.tables = {name: dict(objects) for name, objects in self.tables.items()}
+        copied._by_name = {name: dict(uuids) for name, uuids in self._by_name.items()}
+        copied._by_node = {node: set(uuids) for node, uuids in self._by_node.items()}
+        copied._owner = dict(self._owner)
+        copied._disks_on = {node: set(uuids) for node, uuids in self._disks_on.items()}
+        return copied
 
     # --- change: only for lib/config/change.py ----------------------------------------------------------
 

@@ -28,7 +28,7 @@ async def instance_info(config: Config, nodes: Nodes, names: Sequence[str], *, s
 
     Raises NotFound.  A node that does not answer costs the live parts only.
     """
-    world = World(config=config, nodes=nodes)
+    world = World(config=config.frozen(), nodes=nodes)
     rows = await resource_instance.RESOURCE.rows(world, names or None, frozenset())
     statuses: Statuses = {}
     if not static:

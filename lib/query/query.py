@@ -4,11 +4,12 @@
     {"fields": [definitions], "data": [[[status, value], ...], ...]}
 
 The order of work: find the rows, drop what the filter can drop without asking anybody, fetch what the
-fields need from nodes, apply the rest of the filter, read the cells.  The last two do not wait, so all cells
-of an answer are of one moment.
+fields need from nodes, apply the rest of the filter, read the cells.  An answer that takes time is made from a
+copy of the configuration, so that all of it is of one moment, and long ones are read in turns with other work.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gantry.errors import NotFound, ParameterError, WrongInput
@@ -28,6 +29,9 @@ from gantry.query import (
 from gantry.query.fields import Field, Missing, nice_sorted, unknown
 from gantry.query.filter import Filter, compile_filter, names_only
 from gantry.query.world import Resource, World
+
+TURN = 4000
+"""Cells that are read before other work gets its turn: a few milliseconds."""
 
 RESOURCES: dict[str, Resource[Any]] = {module.RESOURCE.name: module.RESOURCE for module in (
     resource_node, resource_instance, resource_group, resource_network, resource_job, resource_lock,
@@ -50,8 +54,9 @@ async def query(world: World, what: str, fields: Sequence[str], qfilter: Any = N
     columns = [found.fields.get(name) or unknown(name) for name in fields]
     names = names_only(qfilter, found.key)
     test = None if names is not None else compile_filter(qfilter, found.fields)
-    rows = await _rows(world, found, names, _needs(columns, test), test)
-    return {"fields": [field.definition() for field in columns], "data": cells(rows, columns)}
+    needs = _needs(columns, test)
+    rows = await _rows(_world_for(world, found, columns, needs), found, names, needs, test)
+    return {"fields": [field.definition() for field in columns], "data": await _read(rows, columns, _cells)}
 
 
 async def classic(world: World, what: str, names: Sequence[Any] | None, fields: Sequence[str]) -> list[list[Any]]:
@@ -64,9 +69,9 @@ async def classic(world: World, what: str, names: Sequence[Any] | None, fields: 
         raise WrongInput(detail=f"Unknown output fields selected: {', '.join(map(str, missing))}")
     columns = [found.fields[name] for name in fields]
     known = _known(world, found, names) if names else None
-    rows = await _rows(world, found, known, _needs(columns, None), None)
-    gets = [field.get for field in columns]
-    return [[None if (value := get(row)).__class__ is Missing else value for get in gets] for row in rows]
+    needs = _needs(columns, None)
+    rows = await _rows(_world_for(world, found, columns, needs), found, known, needs, None)
+    return await _read(rows, columns, _bare)
 
 
 def query_fields(what: str, fields: Sequence[str] | None = None) -> dict[str, Any]:
@@ -90,11 +95,32 @@ async def _rows(world: World, found: Resource[Any], names: Sequence[Any] | None,
     return rows
 
 
-def cells(rows: Iterable[Any], columns: Sequence[Field]) -> list[list[list[Any]]]:
-    """[status, value] of every column of every row."""
+def _world_for(world: World, found: Resource[Any], columns: Sequence[Field], needs: frozenset[str]) -> World:
+    """A world that stands still, where the answer will take time."""
+    waits = found.fetch is not None and bool(needs)
+    return world.steady() if waits or len(columns) * len(world.config.instances) > TURN else world
+
+
+async def _read(rows: Sequence[Any], columns: Sequence[Field], cells: Callable[[Any, Any], Any]) -> list[Any]:
     gets = [field.get for field in columns]
+    rows_a_turn = max(1, TURN // max(1, len(gets)))
+    data: list[Any] = []
+    for start in range(0, len(rows), rows_a_turn):
+        if start:
+            await asyncio.sleep(0)
+        data += cells(rows[start:start + rows_a_turn], gets)
+    return data
+
+
+def _cells(rows: Sequence[Any], gets: Sequence[Callable[[Any], Any]]) -> list[list[list[Any]]]:
+    """[status, value] of every column of every row."""
     return [[value.cell if (value := get(row)).__class__ is Missing else [0, value] for get in gets]
             for row in rows]
+
+
+def _bare(rows: Sequence[Any], gets: Sequence[Callable[[Any], Any]]) -> list[list[Any]]:
+    """The value of every column of every row, null where it has none."""
+    return [[None if (value := get(row)).__class__ is Missing else value for get in gets] for row in rows]
 
 
 def _needs(columns: Iterable[Field], test: Filter | None) -> frozenset[str]:

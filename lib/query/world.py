@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What queries are answered from, and what a resource is."""
 
+import copy
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,6 +83,12 @@ class World:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "live", LiveNodes(self.nodes, lambda: self.config.serial))
+
+    def steady(self) -> "World":
+        """The same with a configuration that does not change while an answer is made."""
+        found = copy.copy(self)
+        object.__setattr__(found, "config", self.config.frozen())
+        return found
 
 
 class Context:

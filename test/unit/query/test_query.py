@@ -246,6 +246,18 @@ def test_answers_are_used_again_until_something_happens():
     assert asyncio.run(run()) == [1, 1, 2, 3]
 
 
+def test_what_is_removed_while_nodes_are_asked_does_not_disturb():
+    class Slow(FakeNodes):
+        def instances_info(self, node, hypervisors):
+            for table, uuid in (("instances", "i1"), ("disks", "d1"), ("disks", "d2")):
+                settings.remove(table, uuid)
+            return []
+    settings = world.config()
+    rows = ask("instance", ["name", "status", "disk.sizes", "snodes"], nodes=Slow(), settings=settings)
+    assert rows[0][2] == [0, [1024, 512]]
+    assert len(settings.instances) == 2
+
+
 # --- the other resources ------------------------------------------------------------------------------
 
 
