@@ -27,7 +27,7 @@ Key = tuple[str, str, str]
 class Nodes(Protocol):
     """Asking nodes, by UUID (`View.nodes` of a logical unit is one)."""
 
-    async def call(self, node: str, call: CallType, **args: Any) -> Any: ...
+    async def call(self, node: str, call: CallType, /, **args: Any) -> Any: ...
 
 
 class _Asked:
