@@ -14,7 +14,7 @@ setup(
     packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")), "vcluster"],
     package_data={"gantry": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
     install_requires=[
-        "bitarray>=2.7", "cheroot>=9", "cryptography>=38", "numpy>=1.24", "paramiko>=2.12",
+        "bitarray>=2.7", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
         "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",
         "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
     ],

@@ -92,7 +92,7 @@ def _write_files(config: Config, cluster_pem: str, node_pem: str) -> None:
     promise.accept(FIRST_TERM, cluster.master_node)
     asyncio.run(_store(config))
     for key, text in ssconf.values(config).items():
-        files.write_atomic(here.ssconf(key), text, mode=0o444)
+        files.write_atomic(here.ssconf(key), text + "\n" if text else "", mode=0o444)
 
 
 async def _store(config: Config) -> None:

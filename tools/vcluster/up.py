@@ -15,6 +15,9 @@ from vcluster.layout import Layout, VclusterError
 
 GUEST_OS = "gantry-guest"
 DEMO = "demo"
+SMALL_GUESTS = ("min:memory-size=16,cpu-count=1,disk-count=0,disk-size=4,nic-count=0,spindle-use=1/"
+                "max:memory-size=32768,cpu-count=8,disk-count=16,disk-size=1048576,nic-count=8,spindle-use=12")
+"""A policy under which guests of a few MiB are welcome."""
 
 
 def up(folder: Path, *, count: int, hypervisor: str, demo: bool) -> Layout:
@@ -103,7 +106,7 @@ def _initialise(cluster: Layout) -> None:
                "--enabled-disk-templates=sharedfile,file,diskless", "--master-netdev=lo",
                "--nic-parameters=mode=bridged,link=br0",
                f"--file-storage-dir={cluster.root(first) / 'srv/ganeti/file-storage'}",
-               f"--shared-file-storage-dir={cluster.shared}"]
+               f"--shared-file-storage-dir={cluster.shared}", f"--ipolicy-bounds-specs={SMALL_GUESTS}"]
     if hypervisor == "kvm":
         command.append("--hypervisor-parameters=kvm:kvm_path=/usr/bin/qemu-system-x86_64,kernel_path=")
     if not paths.below(str(cluster.root(first))).ssconf("cluster_name").exists():
