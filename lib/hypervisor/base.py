@@ -30,6 +30,11 @@ class Hypervisor(ABC):
         """All guests that run or are paused here; those whose process is gone are not listed."""
 
     @abstractmethod
+    def spec(self, guest: str) -> VmSpec | None:
+        """What the guest was started with; None when nothing is known of it.  Kept until the guest is stopped,
+        also when its process is gone."""
+
+    @abstractmethod
     def start(self, spec: VmSpec, disks: dict[str, str], *, paused: bool) -> VmStatus:
         """Return when the guest runs; leave nothing behind if it cannot."""
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moving a running guest from this node, or to it."""
+
+from typing import Any
+
+from gantry.backend.instance import close_disks, known_spec, open_disks
+from gantry.hypervisor import base
+from gantry.hypervisor.base import Progress
+from gantry.objects.vm import MigrationStatus, VmSpec
+
+
+def migration_accept(*, spec: VmSpec, listen: str) -> dict[str, Any]:
+    driver = base.load(spec.hypervisor)
+    disks = open_disks(spec)
+    try:
+        return {"uri": driver.accept(spec, disks, listen=listen)}
+    except BaseException:
+        close_disks(driver, spec)
+        raise
+
+
+def migration_send(*, instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int, downtime: int,
+                   progress: Progress) -> MigrationStatus:
+    return base.load(hypervisor).send(instance, uri, live=live, bandwidth=bandwidth, downtime=downtime,
+                                      progress=progress)
+
+
+def migration_finish_target(*, spec: VmSpec, success: bool) -> bool:
+    driver = base.load(spec.hypervisor)
+    arrived = driver.finish_target(spec, success=success)
+    if not arrived and driver.spec(spec.uuid) is None:
+        close_disks(driver, spec)
+    return arrived
+
+
+def migration_finish_source(*, instance: str, hypervisor: str, success: bool) -> None:
+    driver = base.load(hypervisor)
+    spec = known_spec(driver, instance)
+    driver.finish_source(instance, success=success)
+    if success and spec is not None:
+        close_disks(driver, spec)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that are files: for tests of everything above a hypervisor, and for clusters where QEMU is missing.
+
+Layout below `paths.here().fake_vms`::
+
+    UUID.json       the guest: spec, state, how often it was started here; gone when it does not run
+    starts/UUID     how often it was started on this node, ever
+    lock            held by whoever changes one of them
+
+A migration writes into the target's folder, so both nodes must be on one machine.
+"""
+
+import builtins
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gantry import paths
+from gantry.errors import ConfigurationError, HypervisorError
+from gantry.hypervisor.base import Hypervisor, Progress
+from gantry.objects import codec
+from gantry.objects.hvparams import check
+from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+from gantry.utils.files import write_atomic
+
+MACHINE = "fake-1.0"
+_URI = "fake:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """`state`: running, paused, incoming (waits for a migration), postmigrate (was sent away)."""
+
+    spec: VmSpec
+    state: str
+    memory: int
+    resets: int = 0
+
+
+class Fake(Hypervisor, name="fake"):
+    """It asks of guests what real ones would refuse: disks must be there, one owner, one start."""
+
+    def list(self) -> builtins.list[VmStatus]:
+        found = []
+        for file in sorted(_folder().glob("*.json")):
+            with contextlib.suppress(ConfigurationError):
+                guest = _read(file)
+                if guest is not None and guest.state in ("running", "paused"):
+                    found.append(_status(guest))
+        return found
+
+    def spec(self, guest: str) -> VmSpec | None:
+        found = _read(_file(guest))
+        return found.spec if found else None
+
+    def start(self, spec: VmSpec, disks: dict[str, str], *, paused: bool) -> VmStatus:
+        with _locked():
+            there = _running(spec)
+            if there is not None:
+                if there.state == "incoming":
+                    raise HypervisorError(detail=f"guest {spec.name} is about to arrive here by migration; "
+                                                 "end the migration first")
+                return _status(there)
+            _check_disks(spec, disks)
+            guest = Guest(spec=spec, state="paused" if paused else "running", memory=spec.memory)
+            _write(guest)
+            _count(spec.uuid)
+        return _status(guest)
+
+    def stop(self, guest: str, *, seconds: float, progress: Progress) -> None:
+        with _locked():
+            progress(0.5, "the guest was asked to shut down")
+            _file(guest).unlink(missing_ok=True)
+
+    def reset(self, guest: str) -> None:
+        with _locked():
+            found = _present(guest)
+            _write(replace(found, resets=found.resets + 1))
+
+    def pause(self, guest: str, *, paused: bool) -> None:
+        with _locked():
+            _write(replace(_present(guest), state="paused" if paused else "running"))
+
+    def balloon(self, guest: str, *, memory: int) -> None:
+        with _locked():
+            found = _present(guest)
+            if not 0 < memory <= found.spec.memory:
+                raise HypervisorError(detail=f"guest {found.spec.name} was started with {found.spec.memory} MiB, it "
+                                             f"cannot have {memory} MiB now")
+            _write(replace(found, memory=memory))
+
+    def console(self, guest: str, *, name: str, host: str) -> Console:
+        _present(guest)
+        return Console(instance=name, kind="msg", host=host, message=f"Console not available for fake guest {name}")
+
+    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> str:
+        with _locked():
+            if _running(spec) is None:
+                _check_disks(spec, disks)
+                _write(Guest(spec=spec, state="incoming", memory=spec.memory))
+        return f"{_URI}{_file(spec.uuid)}"
+
+    def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
+             progress: Progress) -> MigrationStatus:
+        with _locked():
+            found = _read(_file(guest))
+            size = found.memory << 20 if found else 0
+            done = MigrationStatus(status="completed", transferred=size, total=size, downtime_ms=1, total_ms=2)
+            if found is not None and found.state == "postmigrate":
+                return done
+            found = _present(guest)
+            target = Path(uri.removeprefix(_URI))
+            waiting = _read(target) if uri.startswith(_URI) else None
+            if waiting is None or waiting.state != "incoming":
+                raise HypervisorError(detail=f"guest {found.spec.name}: migration failed, it runs on here: nobody "
+                                             f"waits for it at {uri}")
+            progress(0.5, "memory transfer progress: 50.00 %")
+            _write(replace(found, state="postmigrate"))
+            arrived = replace(waiting, state=found.state, memory=found.memory, resets=found.resets)
+            write_atomic(target, json.dumps(codec.encode(arrived)))
+        progress(1.0, "memory transfer complete")
+        return done
+
+    def finish_target(self, spec: VmSpec, *, success: bool) -> bool:
+        with _locked():
+            guest = _read(_file(spec.uuid))
+            if guest is not None and not success:
+                _file(spec.uuid).unlink()
+            return success and guest is not None and guest.state in ("running", "paused")
+
+    def finish_source(self, guest: str, *, success: bool) -> None:
+        with _locked():
+            found = _read(_file(guest))
+            if found is None:
+                return
+            if success:
+                _file(guest).unlink()
+            elif found.state == "postmigrate":
+                _write(replace(found, state="running"))
+
+    def validate(self, hvparams: dict[str, Any]) -> None:
+        check("fake", hvparams)
+
+    def verify(self) -> builtins.list[str]:
+        problems = []
+        for file in sorted(_folder().glob("*.json")):
+            try:
+                _read(file)
+            except ConfigurationError as err:
+                problems.append(f"the record of a guest is damaged: {err}")
+        return problems
+
+
+def starts(guest: str) -> int:
+    """How often a guest was started on this node; arriving by migration is no start."""
+    try:
+        return int((_folder() / "starts" / guest).read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def _folder() -> Path:
+    return paths.here().fake_vms
+
+
+def _file(guest: str) -> Path:
+    return _folder() / f"{guest}.json"
+
+
+def _read(file: Path) -> Guest | None:
+    try:
+        return codec.decode(Guest, json.loads(file.read_text()), str(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as err:
+        raise ConfigurationError(detail=f"{file}: {err}") from err
+
+
+def _write(guest: Guest) -> None:
+    write_atomic(_file(guest.spec.uuid), json.dumps(codec.encode(guest)))
+
+
+def _count(guest: str) -> None:
+    write_atomic(_folder() / "starts" / guest, str(starts(guest) + 1))
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    _folder().mkdir(parents=True, exist_ok=True)
+    with (_folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _running(spec: VmSpec) -> Guest | None:
+    """The guest if it is here already; raises HypervisorError when it is for another owner."""
+    try:
+        guest = _read(_file(spec.uuid))
+    except ConfigurationError:  # as after the loss of a node: nothing runs, and the file is replaced
+        return None
+    if guest is None:
+        return None
+    theirs, ours = guest.spec.owner_epoch, spec.owner_epoch
+    if ours > theirs and guest.state in ("incoming", "postmigrate"):  # rests of an older attempt
+        return None
+    if ours < theirs:
+        raise HypervisorError(detail=f"guest {spec.name} runs here for the owner of epoch {theirs}, this call is of "
+                                     f"epoch {ours}; it is out of date")
+    if guest.state == "postmigrate":
+        raise HypervisorError(detail=f"guest {spec.name} was sent away from here; end the migration first")
+    if ours > theirs:
+        guest = replace(guest, spec=replace(guest.spec, owner_epoch=ours))
+        _write(guest)
+    return guest
+
+
+def _present(guest: str) -> Guest:
+    found = _read(_file(guest))
+    if found is None or found.state not in ("running", "paused"):
+        raise HypervisorError(detail=f"guest {guest} does not run on this node")
+    return found
+
+
+def _check_disks(spec: VmSpec, disks: dict[str, str]) -> None:
+    for disk in spec.disks:
+        path = disks.get(disk.disk.uuid, "")
+        if not path or not Path(path).exists():
+            raise HypervisorError(detail=f"guest {spec.name}: disk {disk.disk.uuid} cannot be used: "
+                                         f"{path or 'no path'} does not exist")
+
+
+def _status(guest: Guest) -> VmStatus:
+    spec = guest.spec
+    state = guest.state if guest.state in ("running", "paused") else "running"
+    return VmStatus(name=spec.name, uuid=spec.uuid, hypervisor="fake", state=state, memory=guest.memory,
+                    vcpus=spec.vcpus, owner_epoch=spec.owner_epoch, machine=spec.machine or MACHINE)

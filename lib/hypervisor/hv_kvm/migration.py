@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Live migration over TCP: the target waits, the source sends, both are asked how it went.
+
+QEMU itself guarantees the one thing that matters: the source's guest stops before the target's starts, and goes
+on when the transfer fails before that.  Disks are opened by the target without locks and taken over at the end.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gantry.errors import HypervisorError
+from gantry.hypervisor.base import Progress
+from gantry.hypervisor.hv_kvm import cmdline, launch, runtime
+from gantry.hypervisor.hv_kvm.qmp import Qmp
+from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
+from gantry.objects.base import Params
+from gantry.objects.vm import MigrationStatus, VmSpec
+from gantry.utils.clock import SYSTEM
+
+PORTS = 100
+"""How many ports from migration_port on are tried: several guests may arrive at once."""
+
+STOPPED_DOWNTIME_MS = 2_000_000
+"""The longest QEMU takes.  A pause of any length is tolerable then, so the guest stops before it is sent."""
+
+ARRIVAL_SECONDS = 20.0
+UNLIMITED = 1 << 40
+RUNNING = frozenset({"running", "paused", "suspended"})
+ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """`bandwidth` in MiB/s (0: none), `downtime` in ms; not `live`: the guest stops while it is sent."""
+
+    live: bool
+    bandwidth: int
+    downtime: int
+
+    def parameters(self) -> dict[str, int]:
+        return {"max-bandwidth": self.bandwidth << 20 if self.bandwidth else UNLIMITED,
+                "downtime-limit": min(self.downtime, STOPPED_DOWNTIME_MS) if self.live else STOPPED_DOWNTIME_MS}
+
+
+def capabilities(hv: Params, *, source: bool) -> list[str]:
+    """What both ends switch on, and at the source the slowing down of a guest that writes faster than we send."""
+    wanted = [name for name in hv["migration_caps"].split(":") if name]
+    if source and "auto-converge" not in wanted and "postcopy-ram" not in wanted:
+        wanted.append("auto-converge")
+    return wanted
+
+
+def listen(spec: VmSpec, disks: dict[str, str], address: str) -> Runtime:
+    """Start a QEMU that waits for the guest on a free port of `address`."""
+    hv = cmdline.params(spec)
+    record = launch.launch(spec, disks, incoming=True)
+    try:
+        with launch.talk(record) as qmp:
+            launch.prepare(qmp, record, hv)
+            _enable(qmp, capabilities(hv, source=False))
+            host, first = f"[{address}]" if ":" in address else address, int(hv["migration_port"])
+            qmp.execute("migrate-incoming", uri=f"tcp:{host}:{first},to={min(first + PORTS, 65535)}")
+            port = qmp.execute("query-migrate")["socket-address"][0]["port"]
+        record = replace(record, uri=f"tcp:{host}:{port}")
+        runtime.save(record)
+    except BaseException:
+        launch.clear(record)
+        raise
+    return record
+
+
+def send(record: Runtime, uri: str, limits: Limits, progress: Progress) -> MigrationStatus:
+    """Until the target has the guest.  Whatever goes wrong, or when `progress` raises: the guest runs on here."""
+    with launch.talk(record) as qmp:
+        state = qmp.execute("query-status")["status"]
+        past = qmp.execute("query-migrate")
+        if state == "postmigrate" and past.get("status") == "completed":
+            return status(past)
+        if state not in RUNNING | {"finish-migrate"}:
+            raise HypervisorError(detail=f"guest {record.spec.name} cannot be migrated, it is {state}")
+        if past.get("status") in (None, "none", *ENDED):
+            _begin(qmp, record, uri, limits)
+    try:
+        found = _watch(record, progress)
+    except BaseException:
+        found = _stop_sending(record)
+        if found.status != "completed":  # else it was too late, and the guest is over there
+            raise
+    if found.status != "completed":
+        _run_on(record)
+        reason = found.error or f"it was {found.status}"
+        raise HypervisorError(detail=f"guest {record.spec.name}: migration failed, it runs on here: {reason}")
+    progress(1.0, "memory transfer complete")
+    return found
+
+
+def status(answer: dict[str, Any]) -> MigrationStatus:
+    """From the answer to `query-migrate`."""
+    ram = answer.get("ram", {})
+    state = str(answer.get("status", "none"))
+    return MigrationStatus(
+        status=state if state in ENDED else "active", transferred=int(ram.get("transferred", 0)),
+        total=int(ram.get("transferred", 0)) + int(ram.get("remaining", 0)), downtime_ms=answer.get("downtime"),
+        total_ms=answer.get("total-time"), error=str(answer.get("error-desc", "")))
+
+
+def arrived(record: Runtime) -> bool:
+    """Whether the guest runs (or is paused) here; waits while it is still coming in."""
+    end = SYSTEM.now() + ARRIVAL_SECONDS
+    while launch.find(record) is not None:
+        with suppress(HypervisorError), launch.talk(record) as qmp:
+            if qmp.execute("query-status")["status"] in RUNNING:
+                return True
+            incoming = qmp.execute("query-migrate").get("status", "none")
+            if incoming in ("none", "setup", "failed"):
+                return False
+        if SYSTEM.now() > end:
+            return False
+        SYSTEM.sleep(0.05)
+    return False
+
+
+def resume(record: Runtime) -> None:
+    """The target does not have the guest: it runs on at the source."""
+    _stop_sending(record)
+    _run_on(record)
+
+
+def _begin(qmp: Qmp, record: Runtime, uri: str, limits: Limits) -> None:
+    _enable(qmp, capabilities(cmdline.params(record.spec), source=True))
+    qmp.execute("migrate-set-parameters", **limits.parameters())
+    qmp.execute("migrate", uri=uri)
+
+
+def _enable(qmp: Qmp, names: list[str]) -> None:
+    if names:
+        qmp.execute("migrate-set-capabilities",
+                    capabilities=[{"capability": name, "state": True} for name in names])
+
+
+def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
+    """Poll until it ended.  A guest that may be fetched later (postcopy) is handed over after one full pass."""
+    later = "postcopy-ram" in capabilities(cmdline.params(record.spec), source=True)
+    pause = 0.02
+    while True:
+        with launch.talk(record) as qmp:
+            answer = qmp.execute("query-migrate")
+            passes = answer.get("ram", {}).get("dirty-sync-count", 0)
+            if later and answer.get("status") == "active" and passes > 1:
+                qmp.execute("migrate-start-postcopy")
+                later = False
+        found = status(answer)
+        if found.status != "active":
+            return found
+        if answer.get("status") == "postcopy-paused":
+            raise HypervisorError(detail=f"guest {record.spec.name}: the connection broke while memory was fetched "
+                                         "from the source; neither side can go on without it")
+        if found.total:
+            done = found.transferred / found.total
+            progress(min(done, 0.99), f"memory transfer progress: {100 * done:.2f} %")
+        else:
+            progress(0.0, "memory transfer progress: 0.00 %")
+        SYSTEM.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+
+
+def _stop_sending(record: Runtime) -> MigrationStatus:
+    """Cancel, and wait for how it ended."""
+    with launch.talk(record) as qmp:
+        found = status(qmp.execute("query-migrate"))
+        if found.status == "active":
+            qmp.execute("migrate_cancel")
+    end = SYSTEM.now() + ARRIVAL_SECONDS
+    while SYSTEM.now() < end:
+        with launch.talk(record) as qmp:
+            answer = qmp.execute("query-migrate")
+        if answer.get("status") in (None, "none", *ENDED):
+            return status(answer)
+        SYSTEM.sleep(0.05)
+    raise HypervisorError(detail=f"guest {record.spec.name}: its migration does not end after it was cancelled")
+
+
+def _run_on(record: Runtime) -> None:
+    with launch.talk(record) as qmp:
+        if qmp.execute("query-status")["status"] in ("postmigrate", "finish-migrate"):
+            qmp.execute("cont")
+
+
+def settled(record: Runtime) -> Runtime:
+    """The record of a guest that has arrived."""
+    done = record if record.phase is Phase.RUNNING else replace(record, phase=Phase.RUNNING)
+    runtime.save(done)
+    return done
