@@ -6,6 +6,7 @@ Keys and formats are those other software reads: a value, or one item a line.
 
 from collections.abc import Callable, Iterable
 
+from gantry.config import effective
 from gantry.config.config import Config
 from gantry.constants import RELEASE_VERSION
 from gantry.objects.cluster import Cluster, Node
@@ -57,7 +58,7 @@ def _of_nodes(config: Config, nodes: list[Node]) -> dict[str, str]:
         "node_vm_capable": some(lambda node: f"{node.name}={node.vm_capable}"),
         "offline_nodes": some(lambda node: node.name, where=lambda node: node.offline),
         "online_nodes": some(lambda node: node.name, where=lambda node: not node.offline),
-        "ssh_ports": some(lambda node: f"{node.name}={node.ndparams.get('ssh_port', 22)}"),
+        "ssh_ports": some(lambda node: f"{node.name}={effective.ndparams(config, node)['ssh_port']}"),
     }
 
 
