@@ -43,7 +43,7 @@ def tree(found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("Cluster name", found["name"]), ("Cluster UUID", found["uuid"]),
         ("Creation time", output.date(found["ctime"])), ("Modification time", output.date(found["mtime"])),
         ("Master node", found["master"]),
-        ("Architecture (this node)", f"{found['architecture'][0]} ({found['architecture'][1]})"),
+        ("Architecture (this node)", f"{found['architecture'][0].replace('bits', 'bit')} ({found['architecture'][1]})"),
         ("Tags", ", ".join(sorted(found["tags"])) or "(none)"),
         ("Default hypervisor", found["default_hypervisor"]),
         ("Enabled hypervisors", ", ".join(found["enabled_hypervisors"])),

@@ -55,14 +55,20 @@ def _opcode(job: dict[str, Any], number: int) -> list[tuple[str, Any]]:
 
 
 def _value(value: Any) -> Any:
-    """A tree of the value; lists of plain values are shown inline."""
+    """A tree of the value; lists that hold no objects are shown inline."""
     if isinstance(value, dict):
         return {str(key): _value(item) for key, item in value.items()}
     if isinstance(value, list):
-        if any(isinstance(item, (dict, list)) for item in value):
-            return [_value(item) for item in value]
-        return tuple(value)
+        return [_value(item) for item in value] if _holds_objects(value) else tuple(map(_inline, value))
     return value
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_objects, value)))
+
+
+def _inline(value: Any) -> str:
+    return f"[{', '.join(map(_inline, value))}]" if isinstance(value, list) else str(value)
 
 
 def _seconds(stamp: list[int]) -> float:

@@ -110,7 +110,7 @@ def info_lines(value: Any) -> list[str]:
     if isinstance(value, Mapping):
         return _mapping_lines(sorted(value.items()))
     if isinstance(value, list):
-        if value and all(isinstance(item, tuple) for item in value):
+        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
             return _mapping_lines(value)
         return [("- " if number == 0 else "  ") + text
                 for item in value for number, text in enumerate(info_lines(item))]
@@ -154,6 +154,7 @@ def _choose(question: str, choices: dict[str, str]) -> str:
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
+        error("There is no terminal to ask at, so the answer is no; --help tells which option skips the question.")
         return "n"
     with os.fdopen(os.dup(terminal), "r", encoding="utf-8", errors="replace") as answers, \
             os.fdopen(terminal, "w", encoding="utf-8") as screen:

@@ -311,12 +311,15 @@ def test_tags(luxi: FakeLuxi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_job_info(capsys: pytest.CaptureFixture[str]) -> None:
-    row = [3, "success", [{"OP_ID": "OP_TEST_DELAY", "duration": 1.0}], [None], ["success"],
+    row = [3, "success", [{"OP_ID": "OP_TEST_DELAY", "duration": 1.0, "reason": [["a", "b", 1], ["c", "d", 2]],
+                             "disks": [{"size": 1}, ["x", "y"]]}], [{"jobs": [[True, 4]]}], ["success"],
            [[[1, [1, 0], "message", "hi"]]], [[1, 0]], [[2, 0]], [[3, 500000]], [0, 0], [1, 0], [3, 500000]]
     assert run(FakeLuxi(QueryJobs=[row]), "gnt-job", "info", "3", "4") == 1
     said = capsys.readouterr()
     assert "- Job ID: 3\n  Status: success\n" in said.out
     assert "  Total processing time: 3.500000 seconds\n  Opcodes:\n    - Opcode: OP_TEST_DELAY\n" in said.out
+    assert "        disks:\n          - size: 1\n          - [x, y]\n" in said.out
+    assert "        reason: [[a, b, 1], [c, d, 2]]\n      Result:\n        jobs: [[True, 4]]\n" in said.out
     assert "          Content: [1, message, hi]\n" in said.out
     assert said.err == "Job ID 4 not found\n"
 

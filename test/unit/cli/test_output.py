@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Tables, trees and errors as scripts read them."""
 
+import io
+
 import pytest
 
 from gantry.cli import failures, output
@@ -84,3 +86,15 @@ def test_error_texts(error: RemoteError, text: str) -> None:
 def test_a_damaged_configuration_has_a_status_of_its_own() -> None:
     status, text = failures.describe(RemoteError(name="ConfigurationError", args=["no cluster"]))
     assert (status, text) == (2, "Corrupt configuration file: no cluster\nAborting.")
+
+
+@pytest.mark.parametrize(("typed", "answer"), [
+    ("y\n", "y"), ("Y\n", "y"), ("\n", "n"), ("", "n"), ("?\nmaybe\ny\n", "y")])
+def test_the_dialogue(typed: str, answer: str) -> None:
+    screen = io.StringIO()
+    choices = {"y": "yes", "n": "no"}
+    assert output._dialogue("Really? " * 20 + "\n  web1", choices, io.StringIO(typed), screen) == answer
+    shown = screen.getvalue()
+    assert shown.count("y/[n]/?: ") == typed.count("\n") + (typed == "")
+    assert max(map(len, shown.splitlines())) <= 70
+    assert ("y - yes" in shown) == ("?" in typed)
