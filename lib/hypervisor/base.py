@@ -66,7 +66,8 @@ class Hypervisor(ABC):
 
     @abstractmethod
     def finish_target(self, spec: VmSpec, *, success: bool) -> bool:
-        """Whether the guest runs here now."""
+        """Whether the guest runs here now.  Without `success` the wait for it is ended, but a guest that has
+        come in already stays."""
 
     @abstractmethod
     def finish_source(self, guest: str, *, success: bool) -> None: ...

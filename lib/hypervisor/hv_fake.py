@@ -128,9 +128,9 @@ class Fake(Hypervisor, name="fake"):
     def finish_target(self, spec: VmSpec, *, success: bool) -> bool:
         with _locked():
             guest = _read(_file(spec.uuid))
-            if guest is not None and not success:
+            if guest is not None and guest.state == "incoming" and not success:
                 _file(spec.uuid).unlink()
-            return success and guest is not None and guest.state in ("running", "paused")
+            return guest is not None and guest.state in ("running", "paused")
 
     def finish_source(self, guest: str, *, success: bool) -> None:
         with _locked():

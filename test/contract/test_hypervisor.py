@@ -467,4 +467,4 @@ def type_in(keys: bytes) -> None:
     """On the guest's serial port."""
     with files.connected(files.of(GUEST).socket("serial"), 10) as link:
         link.sendall(keys)
-        assert link.recv(1)
+        link.recv(1)

@@ -145,23 +145,31 @@ def _run(record: Runtime, place: Place) -> Runtime:
     if cmdline.params(record.spec)["use_chroot"]:
         place.files.chroot.mkdir(parents=True, exist_ok=True)
     keep = [fd for backend in place.nics.values() for fd in backend.fds]
-    record = replace(record, process=process.start(argv, log=place.files.emulator_log, cwd=place.files.folder,
-                                                   keep_fds=keep))
+    own = process.start(argv, log=place.files.emulator_log, cwd=place.files.folder, keep_fds=keep)
+    record = replace(record, process=own)
     runtime.save(record)
-    socket = place.files.socket("qmp")
-    answered = retry.wait_for(lambda: socket.exists() or not process.lives(record.process),
-                              seconds=READY_SECONDS, waits=retry.growing(0.01, most=0.2))
-    if answered and process.lives(record.process):
-        try:
-            with talk(record, seconds=READY_SECONDS) as qmp:
-                qmp.execute("query-status")
-        except HypervisorError:
-            if process.lives(record.process):
-                raise
-        else:
-            return record
+    ended = False
+
+    def settled() -> bool:
+        nonlocal ended
+        ended = not process.lives(own)
+        return ended or _answers(record)
+
+    settled_in_time = retry.wait_for(settled, seconds=READY_SECONDS, waits=retry.growing(0.01, most=0.2))
+    if settled_in_time and not ended and not process.wait(own, 0.0):
+        return record
     raise HypervisorError(detail=f"guest {record.spec.name} cannot be started: "
                                  f"{place.files.said() or 'QEMU gave no reason'}")
+
+
+def _answers(record: Runtime) -> bool:
+    """Whether QEMU is past its initialisation: its socket is there earlier."""
+    if not files.of(record.spec.uuid).socket("qmp").exists():
+        return False
+    with suppress(HypervisorError), talk(record, seconds=READY_SECONDS) as qmp:
+        qmp.execute("query-status")
+        return True
+    return False
 
 
 def _uids() -> set[int]:

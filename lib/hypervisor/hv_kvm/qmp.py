@@ -50,10 +50,11 @@ class Qmp:
         except (OSError, ValueError) as err:
             raise HypervisorError(detail=f"guest {self._guest}: QEMU did not answer {command}: {err}") from err
 
-    def wait_event(self, *names: str, seconds: float) -> bool:
-        """Whether one of the events came within `seconds`."""
+    def wait_event(self, name: str, *, seconds: float, reason: str = "") -> bool:
+        """Whether this event (for this reason) came, since the connection began or within `seconds`."""
         end = SYSTEM.now() + seconds
-        while not any(event["event"] in names for event in self.events):
+        while not any(event["event"] == name and reason in ("", event.get("data", {}).get("reason"))
+                      for event in self.events):
             try:
                 self._read(end)
             except TimeoutError:

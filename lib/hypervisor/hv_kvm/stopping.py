@@ -10,7 +10,7 @@ from gantry.hypervisor.hv_kvm.process import ProcessId
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.utils.clock import SYSTEM
 
-AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 3.0
 """How often the button is pressed: a guest that is booting does not notice the first time."""
 
 QUIT_SECONDS = 5.0
