@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The programs, a module each: `main(argv) -> exit code`."""
