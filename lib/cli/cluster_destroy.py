@@ -8,8 +8,7 @@ from gantry.cli.context import Context
 def run(ctx: Context) -> int:
     """Check that the cluster is empty, run the hooks, then remove it from this node."""
     if not ctx.option("yes_do_it"):
-        output.error("Destroying a cluster is irreversible. If you really want destroy this cluster, supply the "
-                     "--yes-do-it option.")
+        output.error("A destroyed cluster cannot be brought back; to destroy it nevertheless, add --yes-do-it.")
         return 1
     jobs.run(ctx, submit.op(ctx))
     from gantry.bootstrap.destroy import destroy_local

@@ -8,9 +8,8 @@ from gantry.cli.context import Context
 def run(ctx: Context) -> int:
     """Take over from the master; without the votes of the other nodes only after a question."""
     no_voting = bool(ctx.option("no_voting"))
-    question = ("This will perform the failover even if most other nodes are down, or if this node is outdated. This "
-                "is dangerous as it can lead to a non-consistent cluster. Check the gnt-cluster(8) man page before "
-                "proceeding. Continue?")
+    question = ("Without voting this node takes over even if another master is alive, or if its own copy of the "
+                "configuration is old. Continue only if the old master is certainly down. Continue?")
     if no_voting and not ctx.option("yes_do_it") and not output.ask(question):
         return 1
     from gantry.bootstrap.failover import master_failover

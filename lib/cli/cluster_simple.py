@@ -40,9 +40,8 @@ def version(ctx: Context) -> int:
 def rename(ctx: Context) -> int:
     """Rename the cluster."""
     old = ctx.call("QueryConfigValues", ["cluster_name"])[0]
-    question = (f"This will rename the cluster to '{ctx.args[0]}'. If you are connected over the network to the "
-                "cluster name, the operation is very dangerous as the IP address will be removed from the node and "
-                "the change may not go through. Continue?")
+    question = (f"The cluster will be called '{ctx.args[0]}' and take that name's address; connections to the old "
+                "address break. Continue?")
     if not submit.confirm(ctx, question):
         return 1
     new = jobs.run(ctx, submit.op(ctx))
@@ -86,7 +85,7 @@ def watcher(ctx: Context) -> int:
         output.line("The watcher is no longer paused.")
     elif word == "pause":
         if len(ctx.args) != 2:
-            raise WrongInput(detail="Missing pause duration")
+            raise WrongInput(detail="How long to pause is missing: watcher pause DURATION")
         _say_until(ctx.call("SetWatcherPause", epoch() + parse_span(ctx.args[1])))
     elif word == "info":
         _say_until(ctx.call("QueryConfigValues", ["watcher_pause"])[0])

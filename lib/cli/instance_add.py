@@ -68,10 +68,10 @@ def disks(ctx: Context, *, importing: bool) -> list[dict[str, Any]]:
     """Out of --disk or -s."""
     given, size, template = ctx.option("disk"), ctx.option("os_size"), ctx.option("disk_template")
     if given and size is not None:
-        raise WrongInput(detail="Please use either the --disk or the --os-size option, not both")
+        raise WrongInput(detail="--disk and --os-size exclude each other")
     if template == _DISKLESS:
         if given or size is not None:
-            raise WrongInput(detail="Diskless instance but disk information passed")
+            raise WrongInput(detail="A diskless instance takes no disks: leave out --disk and --os-size")
         return []
     if size is not None:
         return [{"size": size}]
@@ -87,9 +87,9 @@ def disks(ctx: Context, *, importing: bool) -> list[dict[str, Any]]:
 
 def _check_disk(number: int, disk: dict[str, Any]) -> None:
     if "adopt" in disk and "size" in disk:
-        raise WrongInput(detail=f"Only one of size and adopt allowed for disk {number}")
+        raise WrongInput(detail=f"disk {number}: size and adopt exclude each other")
     if not {"adopt", "size"} & disk.keys():
-        raise WrongInput(detail=f"Missing size or adoption source for disk {number}")
+        raise WrongInput(detail=f"disk {number}: its size (or what to adopt) is missing")
     if "adopt" in disk:
         group, slash, volume = disk["adopt"].partition("/")
         if slash and group:  # vg/lv; a device path stays as it is

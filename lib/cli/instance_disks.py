@@ -39,7 +39,7 @@ def replace(ctx: Context) -> int:
         raise WrongInput(detail="Exactly one of -p, -s, -a, -n and -I must be given")
     text = ctx.option("disks")
     if text is not None and given == ["auto"]:
-        raise WrongInput(detail="Cannot specify disks when using automatic mode")
+        raise WrongInput(detail="--auto finds the disks itself; it goes not with --disks")
     disks = [values.index(item, "disk") for item in values.comma_list(text or "")]
     jobs.run_or_submit(ctx, submit.op(ctx, mode=modes[given[0]], disks=disks))
     return 0

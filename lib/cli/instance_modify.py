@@ -12,8 +12,8 @@ _NOT_CHANGES = ("force", "force_variant", "wait_for_sync", "no_wait_for_sync", "
                 "file_storage_dir")
 _AT_RESTART = ("Please don't forget that most parameters take effect only at the next (re)start of the instance "
                "initiated by ganeti; restarting from within the instance will not be enough.")
-_NO_MIGRATION = ("Note that changing hypervisor parameters without performing a restart might lead to a crash while "
-                 "performing a live migration. This will be addressed in future Ganeti versions.")
+_NO_MIGRATION = ("Until that restart the instance runs with its old hypervisor parameters; a migration before it may "
+                 "not go through.")
 
 
 def run(ctx: Context) -> int:

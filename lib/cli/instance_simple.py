@@ -16,8 +16,7 @@ def full_name(ctx: Context) -> str:
 def remove(ctx: Context) -> int:
     """Delete an instance for good."""
     name = full_name(ctx)
-    question = (f"This will remove the volumes of the instance {name} (including mirrors), thus removing all the data "
-                "of the instance. Continue?")
+    question = f"Instance {name} will be removed with all its disks and their mirrors: its data is lost. Continue?"
     if not submit.confirm(ctx, question):
         return 1
     jobs.run_or_submit(ctx, submit.op(ctx, instance_name=name))
@@ -55,11 +54,9 @@ def migrate(ctx: Context) -> int:
     _one_target(ctx)
     name = full_name(ctx)
     if ctx.option("cleanup"):
-        question = (f"Instance {name} will be recovered from a failed migration. Note that the recovery procedure "
-                    "(including cleanup) is safe to run when the instance runs. Continue?")
+        question = f"What a broken migration of instance {name} left behind will be put right. Continue?"
     else:
-        question = (f"Instance {name} will be migrated. Note that migration might impact the instance if anything "
-                    "goes wrong (e.g. due to bugs in the hypervisor). Continue?")
+        question = f"Instance {name} will be migrated while it runs. Continue?"
     if not submit.confirm(ctx, question):
         return 1
     jobs.run_or_submit(ctx, submit.op(ctx, instance_name=name, **migration_mode(ctx)))
@@ -70,12 +67,10 @@ def failover(ctx: Context) -> int:
     """Stop an instance and start it on another node."""
     _one_target(ctx)
     name, primary = ctx.one("instance", ["name", "pnode"], ctx.args[0])
-    if not submit.confirm(ctx, f"Failover will happen to instance {name}. This requires a shutdown of the instance. "
-                               "Continue?"):
+    if not submit.confirm(ctx, f"Instance {name} will be stopped here and started on another node. Continue?"):
         return 1
     if ctx.option("ignore_consistency") and not output.ask(
-            f"To failover instance {name}, the source node {primary} must be marked offline first. Is this already "
-            "the case?"):
+            f"If node {primary} still runs instance {name}, its data will be damaged. Is the node marked offline?"):
         output.error("Aborting.")
         return 1
     jobs.run_or_submit(ctx, submit.op(ctx, instance_name=name))
@@ -87,7 +82,7 @@ def move(ctx: Context) -> int:
     name = full_name(ctx)
     if ctx.option("node") is None:
         raise WrongInput(detail="A target node must be given with -n")
-    if not submit.confirm(ctx, f"Instance {name} will be moved. This requires a shutdown of the instance. Continue?"):
+    if not submit.confirm(ctx, f"Instance {name} will be stopped while its disks are copied. Continue?"):
         return 1
     jobs.run_or_submit(ctx, submit.op(ctx, instance_name=name))
     return 0

@@ -17,7 +17,7 @@ _ARCHIVE_SECONDS = 89
 def cancel(ctx: Context) -> int:
     """Cancel jobs; with --kill also running ones."""
     if ctx.option("kill") and not ctx.option("yes_do_it"):
-        raise WrongInput(detail="The option --kill must be confirmed with --yes-do-it")
+        raise WrongInput(detail="--kill needs --yes-do-it as well: the job is ended wherever it is")
     kill = [True] if ctx.option("kill") else []
     return _each(ctx, "Cancel", lambda job: ctx.call("CancelJob", job, *kill))
 

@@ -62,8 +62,8 @@ def _extra(program: str, name: str) -> list[str]:
 
 
 def _overview(program: str, commands: dict[str, Command]) -> None:
-    output.line(f"Usage: {program} {{command}} [options...] [argument...]")
-    output.line(f"{program} <command> --help to see details, or man {program}")
+    output.line(f"Usage: {program} COMMAND [OPTIONS] [ARGUMENTS]")
+    output.line(f"Each command has a --help of its own; see also man {program}.")
     output.line()
     output.line("Commands:")
     width = max(map(len, commands))

@@ -12,7 +12,7 @@ _WORDS = {"on": "power-on", "off": "power-off", "cycle": "power-cycle", "status"
 
 def powercycle(ctx: Context) -> int:
     """Reboot a node the hard way."""
-    if not submit.confirm(ctx, f"Are you sure you want to hard powercycle node {ctx.args[0]}?", "yes"):
+    if not submit.confirm(ctx, f"Node {ctx.args[0]} will be reset at once, without a shutdown. Continue?", "yes"):
         return failures.USAGE
     waited, result = jobs.run_or_submit(ctx, submit.op(ctx))
     if waited and result:

@@ -26,13 +26,13 @@ def instances(ctx: Context) -> list[str]:
     mode = given[0] if given else "instance"
     if mode == "all":
         if ctx.args:
-            raise WrongInput(detail="Cluster filter mode takes no arguments")
+            raise WrongInput(detail="--all selects every instance and takes no names")
         return _nice(row[0] for row in ctx.query("instance", ["name"]))
     if not ctx.args:
         raise WrongInput(detail="No instances selected: name at least one, or use a selection option such as --all")
     found = _named(ctx) if mode == "instance" else _chosen(ctx, mode)
     if not found:
-        raise WrongInput(detail="Selection filter does not match any instances")
+        raise WrongInput(detail="The selection matches no instances")
     return found
 
 

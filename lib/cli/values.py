@@ -89,7 +89,7 @@ def ident_key_values(text: str, option: str = "") -> tuple[str, Any]:
     ident, _, rest = text.partition(":")
     if ident.startswith("no_") or (ident.startswith("-") and not re.match(_NUMBER, ident)):
         if rest:
-            raise malformed(f"Cannot pass options when removing parameter groups: {text}")
+            raise malformed(f"'{text}' removes something and sets parameters of it at once")
         name, value = _bare(ident)
         return name, value
     if not ident:
@@ -196,7 +196,7 @@ def _check_disk_edit(operation: str, changes: dict[str, Any]) -> None:
     if operation == "add" and not {"size", "adopt"} & changes.keys():
         raise wrong("Missing required parameter 'size'")
     if operation == "modify" and "size" in changes:
-        raise wrong("Disk size change not possible, use grow-disk instead")
+        raise wrong("The size of a disk is changed with grow-disk, not here")
     if operation == "attach" and len({"name", "uuid"} & changes.keys()) != 1:
         raise wrong("A disk is attached by exactly one of its name and its uuid")
 

@@ -172,11 +172,11 @@ def test_add(luxi: FakeLuxi) -> None:
 
 @pytest.mark.parametrize(("args", "problem"), [
     (["-t", "plain"], "No disk information specified"),
-    (["-t", "diskless", "-s", "1g"], "Diskless instance"),
-    (["-s", "1g", "--disk", "0:size=1g"], "not both"),
+    (["-t", "diskless", "-s", "1g"], "diskless instance"),
+    (["-s", "1g", "--disk", "0:size=1g"], "exclude each other"),
     (["-s", "1g", "-n", "a", "-I", "hail"], "cannot both be given"),
-    (["--disk", "0:mode=ro"], "Missing size"),
-    (["--disk", "0:size=1g,adopt=x"], "Only one of size and adopt"),
+    (["--disk", "0:mode=ro"], "is missing"),
+    (["--disk", "0:size=1g,adopt=x"], "size and adopt exclude"),
     (["-s", "1g", "--no-nics", "--net", "0"], "exclude each other"),
     (["-s", "1g", "--ip-check"], "needs --name-check"),
 ])
