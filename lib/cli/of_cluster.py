@@ -112,7 +112,8 @@ COMMANDS = {
     "activate-master-ip": Command("", "", opcode="cluster.ClusterActivateMasterIp"),
     "deactivate-master-ip": Command("", "", (flag("--yes", help="Ask no questions"),),
                                     opcode="cluster.ClusterDeactivateMasterIp", run="submit:run_confirmed",
-                                    data=("Nobody will reach the cluster at its address any more. Continue?", "yes", 1)),
+                                    data=("Nobody will reach the cluster at its address any more. Continue?", "yes",
+                                          1)),
     "show-ispecs-cmd": Command("", "Show the command that makes a cluster with this instance policy",
                                run="ipolicy:show_cluster"),
 }

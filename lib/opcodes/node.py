@@ -25,6 +25,8 @@ class NodeAdd(Command):
     vm_capable: bool | None = param(BOOL, "may host instances", default=None)
     ndparams: dict[str, Any] | None = param(DICT, "node parameters", default=None)
     node_setup: bool = param(BOOL, "copy SSH keys to the node as part of the job", default=False)
+    node_uuid: str | None = param(NESTR, "UUID in the node's certificate", default=None, hidden=True)
+    certificate: str | None = param(NESTR, "digest of the node's certificate", default=None, hidden=True)
 
 
 class NodeRemove(NodeCommand):
