@@ -77,10 +77,10 @@ def _alone() -> Iterator[_Copy]:
 
 
 def store_status() -> StoreStatus:
+    """A copy that cannot be read is as none: it will be replaced."""
     copy = _COPIES[paths.here().root]
     with copy.mutex:
-        database = copy.database()
-        return NO_COPY if database is None else database.status()
+        return _present(copy, "")
 
 
 def store_append(*, records: list[dict[str, Any]]) -> StoreStatus:
@@ -95,11 +95,16 @@ def store_append(*, records: list[dict[str, Any]]) -> StoreStatus:
         return NO_COPY if database is None else database.append(found)
 
 
-def store_snapshot(*, part: int, last: bool, rows: list[list[Any]], status: StoreStatus) -> StoreStatus:
-    """Parts must come in order and of one snapshot; part 0 begins anew.  Raises WrongState otherwise."""
+def store_snapshot(*, part: int, last: bool, rows: list[list[Any]], status: StoreStatus,
+                   replaces: StoreStatus) -> StoreStatus:
+    """Parts must come in order and of one snapshot; part 0 begins anew.  Raises WrongState otherwise.
+
+    A part that was delayed must not put an old state in the place of a newer one: hence `replaces`.
+    """
     with _alone() as copy:
+        if _present(copy, status.cluster) != replaces:
+            raise WrongState(detail="this node's copy of the store has changed since the snapshot was sent")
         if part == 0:
-            _refuse_other_cluster(copy, status)
             copy.begin(status)
         if copy.making is None or part != copy.parts or status != copy.status:
             raise WrongState(detail=f"part {part} of a snapshot of the store came out of turn; it must begin again")
@@ -115,19 +120,24 @@ def store_snapshot(*, part: int, last: bool, rows: list[list[Any]], status: Stor
         return NO_COPY if database is None else database.status()
 
 
-def store_forget() -> None:
+def store_forget(*, status: StoreStatus | None = None) -> None:
     with _alone() as copy:
+        if status is not None and _present(copy, status.cluster) != status:
+            return
         copy.drop()
         copy.close()
         files.remove(paths.here().store)
 
 
-def _refuse_other_cluster(copy: _Copy, status: StoreStatus) -> None:
-    """A copy that cannot be read is replaced; one of another cluster is somebody's."""
+def _present(copy: _Copy, cluster: str) -> StoreStatus:
+    """Where the copy stands; one that cannot be read is as none.  Raises WrongState when it is another cluster's."""
     try:
-        present = copy.database()
+        database = copy.database()
+        if database is None:
+            return NO_COPY
+        if cluster and database.cluster != cluster:
+            raise WrongState(detail=f"{database.path} belongs to another cluster ({database.cluster}): move it away")
+        return database.status()
     except ConfigurationError:
         copy.close()
-        return
-    if present is not None and present.cluster != status.cluster:
-        raise WrongState(detail=f"{present.path} belongs to another cluster ({present.cluster}): move it away")
+        return NO_COPY

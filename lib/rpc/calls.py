@@ -81,13 +81,15 @@ def store_append(records: list[dict[str, Any]]) -> StoreStatus:
 
 
 @call(seconds=SLOW)
-def store_snapshot(part: int, last: bool, rows: list[list[Any]], status: StoreStatus) -> StoreStatus:
-    """Replace the copy: parts 0, 1, ... of [table, key, value], in use once the last part is there."""
+def store_snapshot(part: int, last: bool, rows: list[list[Any]], status: StoreStatus,
+                   replaces: StoreStatus) -> StoreStatus:
+    """Replace the copy: parts 0, 1, ... of [table, key, value as JSON text], in use once the last part is there.
+    Refused when the copy does not stand at `replaces`: the request is a late one."""
 
 
 @call(seconds=FAST)
-def store_forget() -> None:
-    """This node is no master candidate any more: remove its copy."""
+def store_forget(status: StoreStatus | None) -> None:
+    """This node is no master candidate any more: remove its copy, if it still stands at `status` (None: anyhow)."""
 
 
 @call(seconds=FAST, master_only=False)
@@ -164,7 +166,7 @@ def disks_close(disks: list[Disk], instance: str) -> None:
 
 @call(seconds=NORMAL)
 def disks_status(disks: list[Disk]) -> list[dict[str, Any]]:
-    """For each: {path, exists, size (MiB), open}; `exists` False when it is not there."""
+    """For each: {path, exists, size (MiB), open, used, owner_epoch}; see DiskStatus of `lib/storage/base.py`."""
 
 
 @call(seconds=NORMAL)

@@ -8,7 +8,7 @@ The file is read by any number of others.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Database:
         term, serial, digest = self._one(_LAST)
         return StoreStatus(term=term, serial=serial, digest=digest, cluster=self.cluster)
 
-    def rows(self, *, without: Iterable[str] = ()) -> Iterator[tuple[str, str, str]]:
+    def rows(self, *, without: Iterable[str] = ()) -> Generator[tuple[str, str, str], None, None]:
         """All rows but those of the tables in `without`, by table and key."""
         skipped = list(without)
         marks = ",".join("?" * len(skipped))

@@ -13,7 +13,8 @@ Rule 3: a copy joins by being brought up (by the journal's tail, or by a snapsho
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -87,12 +88,12 @@ class Replicator:
         self._answer_seconds, self._pauses = answer_seconds, pauses
         self._number = known.number if known.term == store.term else 0
         self._told: frozenset[str] = frozenset(known.nodes) - {around.own}  # the nodes may take these for in sync
-        self._tried = self._told  # or these, when the last telling did not reach a majority
+        self._believed = self._told  # or these, while a telling has not reached a majority
         self._live = set(self._told)  # these get each record before it is acknowledged
         self._known: set[str] = set(self._told)  # candidates at the last look
         self._telling = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._others: set[asyncio.Task[None]] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
         self._remembering: asyncio.Future[bool] | None = None
         self._row: Row | None = None
         self.problem = ""
@@ -108,7 +109,7 @@ class Replicator:
         self.look()
 
     async def close(self) -> None:
-        tasks = [*self._tasks.values(), *self._others]
+        tasks = [*self._tasks.values(), *self._leaving.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *filter(None, [self._remembering]), return_exceptions=True)
@@ -119,15 +120,14 @@ class Replicator:
         Each record does this; call it where nothing is put.
         """
         wanted = set(self._around.candidates()) - {self._around.own}
-        for node in self._known - wanted:
+        come, gone = wanted - self._known, self._known - wanted
+        self._known = wanted
+        for node in gone:
             self._live.discard(node)
             self._end(node)
-            self._start(self._forget(node))
-        for node in wanted - self._known:
+            self._leaving[node] = asyncio.create_task(self._let_go(node), name=f"store-leave-{node}")
+        for node in come:
             self._bring_up(node)
-        gone, self._known = self._known - wanted, wanted
-        if gone & (self._told | self._tried):
-            self._start(self._tell())
 
     # --- Copies -------------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class Replicator:
                 raise answer
             if answer is not None:
                 self._lose(node, answer)
-        if self._tried - self._live:
+        if self._believed - self._live:
             await self._tell()
 
     async def _deliver(self, node: str, record: Record) -> None:
@@ -181,14 +181,15 @@ class Replicator:
         """Return when a majority of the nodes knows that only the live copies are in sync."""
         async with self._telling:
             pauses = iter(self._pauses())
-            while frozenset(self._live) != self._told or self._tried != self._told:
-                target = self._tried = frozenset(self._live)
+            while frozenset(self._live) != self._told or self._believed != self._told:
+                target = frozenset(self._live)
+                self._believed |= target
                 self._number += 1
                 nodes = (self._around.own, *sorted(target))
                 known = InSync(term=self._store.term, number=self._number, nodes=nodes)
                 if await self._told_majority(known):
                     self.problem = ""
-                    self._told = target
+                    self._told = self._believed = target
                     self._record(known)
                     self._around.changed(nodes)
                 else:
@@ -231,18 +232,10 @@ class Replicator:
         if task is not None:
             task.cancel()
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(self._quietly(work))
-        self._others.add(task)
-        task.add_done_callback(self._others.discard)
-
-    async def _quietly(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except Error as err:
-            log.warning("copies of the store: %s", err)
-
     async def _catch_up(self, node: str) -> None:
+        leaving = self._leaving.get(node)
+        if leaving is not None:  # its copy must not be removed once it counts
+            await asyncio.wait([leaving])
         for pause in self._pauses():
             try:
                 status = await self._bring(node, await self._nodes.call(node, calls.store_status))
@@ -265,7 +258,7 @@ class Replicator:
     async def _bring(self, node: str, status: StoreStatus) -> StoreStatus:
         """Bring the copy to where the journal ends; where it then stands."""
         if not await self._store.follows(status):
-            status = await self._send_snapshot(node)
+            status = await self._send_snapshot(node, status)
         while tail := await self._store.tail(status.serial):
             before = status.serial
             status = await self._nodes.call(node, calls.store_append, records=[record.encode() for record in tail])
@@ -273,21 +266,28 @@ class Replicator:
                 raise NodeError(node=node, detail=f"its copy of the store stays at record {status.serial}")
         return status
 
-    async def _send_snapshot(self, node: str) -> StoreStatus:
+    async def _send_snapshot(self, node: str, replaces: StoreStatus) -> StoreStatus:
         number, answer = 0, NO_COPY
-        async for status, rows, last in self._store.snapshot():
-            answer = await self._nodes.call(node, calls.store_snapshot, part=number, last=last,
-                                            rows=[list(row) for row in rows], status=status)
-            number += 1
+        async with aclosing(self._store.snapshot()) as parts:
+            async for status, rows, last in parts:
+                answer = await self._nodes.call(node, calls.store_snapshot, part=number, last=last,
+                                                rows=[list(row) for row in rows], status=status, replaces=replaces)
+                number += 1
         return answer
 
-    async def _forget(self, node: str) -> None:
-        """Have the node remove its copy; one that cannot be reached keeps it, and nobody counts on it."""
+    async def _let_go(self, node: str) -> None:
+        """Have the node remove its copy, once a majority knows that it does not count any more.  A node that
+        cannot be reached keeps it."""
         for pause, _ in zip(self._pauses(), range(3), strict=False):
             try:
-                await self._nodes.call(node, calls.store_forget)
-            except NodeError as err:
+                await self._tell()
+                if node not in self._known:
+                    status = await self._nodes.call(node, calls.store_status)
+                    await self._nodes.call(node, calls.store_forget, status=status)
+            except Error as err:
                 log.info("node %s did not remove its copy of the store: %s", node, err)
                 await asyncio.sleep(pause)
             else:
-                return
+                break
+        if self._leaving.get(node) is asyncio.current_task():
+            del self._leaving[node]

@@ -2,7 +2,6 @@
 """The whole store as it is at one moment, read in parts while changes go on."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 from gantry.store import database as files
@@ -27,8 +26,7 @@ class Snapshot:
         """Rows of the next part, and whether nothing follows."""
         rows: list[TextRow] = []
         size = 0
-        remaining: Iterator[tuple[str, str, str]] = self._rows
-        for row in itertools.chain(() if self._next is None else (self._next,), remaining):
+        for row in itertools.chain(() if self._next is None else (self._next,), self._rows):
             size += len(row[0]) + len(row[1]) + len(row[2]) + _ROW
             if rows and size > MOST:
                 self._next = row
@@ -38,4 +36,5 @@ class Snapshot:
         return rows, True
 
     def close(self) -> None:
+        self._rows.close()
         self._database.close()

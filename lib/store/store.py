@@ -9,7 +9,7 @@ again: what is in memory may then be newer than what is on disk, and only a rest
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -210,7 +210,7 @@ class Store:
         database = await self._in(self._reader, self._open_reader)
         return await self._in(self._reader, database.tail, after)
 
-    async def snapshot(self) -> AsyncIterator[tuple[StoreStatus, list[TextRow], bool]]:
+    async def snapshot(self) -> AsyncGenerator[tuple[StoreStatus, list[TextRow], bool], None]:
         """The whole store as it is at one moment, in parts: where it stands, rows, whether it is the last part."""
         copy = await self._in(self._reader, Snapshot, self._database.path)
         try:

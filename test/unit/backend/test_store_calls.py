@@ -32,8 +32,10 @@ def record(status, rows='[["jobs","1","1"]]', **fields):
 
 def snapshot(rows, *, serial=40, cluster="uuid"):
     status = StoreStatus(term=2, serial=serial, cluster=cluster, digest=first_digest(cluster))
+    replaces = backend.store_status()
     for number, part in enumerate(rows):
-        answer = backend.store_snapshot(part=number, last=number == len(rows) - 1, rows=part, status=status)
+        answer = backend.store_snapshot(part=number, last=number == len(rows) - 1, rows=part, status=status,
+                                        replaces=replaces)
     return status, answer
 
 
@@ -62,13 +64,24 @@ def test_parts_out_of_turn_change_nothing():
     status, _ = snapshot([[["jobs", "1", "1"]]])
     newer = StoreStatus(term=2, serial=60, cluster="uuid", digest="x")
     with pytest.raises(WrongState, match="must begin again"):
-        backend.store_snapshot(part=1, last=True, rows=[], status=newer)
-    backend.store_snapshot(part=0, last=False, rows=[], status=newer)
+        backend.store_snapshot(part=1, last=True, rows=[], status=newer, replaces=status)
+    backend.store_snapshot(part=0, last=False, rows=[], status=newer, replaces=status)
     with pytest.raises(WrongState):
-        backend.store_snapshot(part=2, last=True, rows=[], status=newer)
+        backend.store_snapshot(part=2, last=True, rows=[], status=newer, replaces=status)
     with pytest.raises(WrongState):
-        backend.store_snapshot(part=1, last=True, rows=[], status=status)
+        backend.store_snapshot(part=1, last=True, rows=[], status=status, replaces=status)
     assert backend.store_status() == status
+
+
+def test_late_requests_change_nothing():
+    status, _ = snapshot([[]])
+    later = backend.store_append(records=[record(status, term=2).encode()])
+    with pytest.raises(WrongState, match="has changed since"):
+        backend.store_snapshot(part=0, last=True, rows=[], status=status, replaces=status)
+    backend.store_forget(status=status)
+    assert backend.store_status() == later
+    backend.store_forget(status=later)
+    assert backend.store_status().serial == -1
 
 
 def test_a_copy_of_another_cluster_is_not_replaced():
