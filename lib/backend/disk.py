@@ -47,7 +47,7 @@ def disks_close(*, disks: list[Disk], instance: str) -> None:
 def disks_status(*, disks: list[Disk]) -> list[dict[str, Any]]:
     found = [base.load(disk.dev_type).status(disk) for disk in disks]
     return [{"path": status.path, "exists": status.exists, "size": status.size, "open": status.open,
-             "owner_epoch": status.owner_epoch} for status in found]
+             "used": status.used, "owner_epoch": status.owner_epoch} for status in found]
 
 
 def disks_rename(*, disks: list[Disk], new: list[Disk]) -> None:

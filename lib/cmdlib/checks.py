@@ -185,8 +185,12 @@ def policy(view: View, instance: Instance, disks: Sequence[Disk], *, ignore: boo
     view.warn(text)
 
 
-def unreachable(view: View, node: str, err: NodeError, what: str) -> WrongState:
-    """The sentence about a node that seems dead but is not marked so."""
+def unreachable(view: View, guest_name: str, node: str, err: NodeError, *, used: bool) -> None:
+    """A primary node that does not answer is taken for dead, unless the guest's disks say that it runs on."""
     name = view.config.nodes[node].name
-    return WrongState(detail=f"{what} on node {name}, which does not answer ({err}). If the node is dead, mark it "
-                             f"offline first (gnt-node modify --offline yes {name}), or use --ignore-consistency")
+    if used:
+        raise WrongState(detail=f"Could not shutdown instance {guest_name} on node {name}, which does not answer "
+                                f"({err}); its disks are in use, so the guest runs on there. End it there first, or, "
+                                f"when the node is surely dead, mark it offline (gnt-node modify -O yes {name})")
+    view.warn(f"Could not shutdown instance {guest_name} on node {name}: {err}. Node {name} is taken for dead; when it "
+              "comes back it cannot open the instance's disks any more")

@@ -24,7 +24,7 @@ class InstanceFailoverUnit(LogicalUnit[InstanceFailover, move.Failover | move.Cl
         if op.cleanup:
             hooks = move.moved_hooks(config, "instance-failover", guest, guest.node, extra, source_before=False)
             return await move.check_cleanup(view, guest, hooks)
-        target = placement.move_target(config, guest.instance, op.target_node, op.iallocator)
+        target = await placement.move_target(view, guest.instance, op.target_node, op.iallocator)
         hooks = move.moved_hooks(config, "instance-failover", guest, target, extra, source_before=False)
         return await move.check_failover(view, guest, target, hooks, ignore_ipolicy=op.ignore_ipolicy,
                                          ignore_consistency=op.ignore_consistency)

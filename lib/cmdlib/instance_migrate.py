@@ -60,7 +60,7 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
         if op.cleanup:
             hooks = move.moved_hooks(config, "instance-migrate", guest, guest.node, extra, source_before=True)
             return await move.check_cleanup(view, guest, hooks)
-        target = placement.move_target(config, guest.instance, op.target_node, op.iallocator)
+        target = await placement.move_target(view, guest.instance, op.target_node, op.iallocator)
         hooks = move.moved_hooks(config, "instance-migrate", guest, target, extra, source_before=True)
         why = await self._impossible(view, guest)
         if why is not None or move.runs_as_failover(config, guest.instance):

@@ -6,6 +6,7 @@ disk does.  So a migration records the new epoch first (and keeps it when it is 
 together with the new primary node, before that node opens anything.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,9 @@ from gantry.objects.instance import Instance
 from gantry.objects.plan import Call, Plan, Say, Step
 from gantry.objects.vm import VmSpec
 from gantry.rpc import calls
+
+PAUSES = (0.5, 1.0, 1.5)
+"""Seconds between questions to a primary node that does not answer, before it is taken for dead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ async def check_failover(view: View, guest: steps.Guest, target: Node, hooks: Ho
     else:
         view.say(" - INFO: Not checking memory on the target node as instance will not be started")
     await _tolerant_disks(view, guest, target, ignore=ignore_consistency)
-    reachable, runs = await _source(view, guest, ignore=ignore_consistency)
+    reachable, runs = await _source(view, guest, target, ignore=ignore_consistency)
     back = vmspec.build(config, instance, guest.disks) if runs else None
     return Failover(guest=guest, target=target, there=there, back=back, reachable=reachable, hooks=hooks)
 
@@ -122,21 +126,28 @@ async def _tolerant_disks(view: View, guest: steps.Guest, target: Node, *, ignor
         view.warn(str(err))
 
 
-async def _source(view: View, guest: steps.Guest, *, ignore: bool) -> tuple[bool, bool]:
+async def _source(view: View, guest: steps.Guest, target: Node, *, ignore: bool) -> tuple[bool, bool]:
     """(whether the old node can be asked to stop the guest, whether the guest runs there)."""
     if guest.node.offline:
         view.warn(f"Could not shutdown instance {guest.name} on node {guest.place}: it is marked offline, so it is "
                   "taken for dead")
         return False, False
-    try:
-        return True, await checks.status(view, guest.instance) is not None
-    except NodeUnreachable as err:
-        if not ignore:
-            what = f"Could not shutdown instance {guest.name}"
-            raise checks.unreachable(view, guest.node.uuid, err, what) from err
-        view.warn(f"Could not shutdown instance {guest.name} on node {guest.place}: {err}. Please make sure node "
-                  f"{guest.place} is down!!")
-        return False, False
+    for pause in (*PAUSES, None):  # its daemon may just be starting
+        try:
+            return True, await checks.status(view, guest.instance) is not None
+        except NodeUnreachable as err:
+            if pause is None:
+                used = not ignore and await _used(view, guest, target)
+                checks.unreachable(view, guest.name, guest.node.uuid, err, used=used)
+            else:
+                await asyncio.sleep(pause)
+    return False, False
+
+
+async def _used(view: View, guest: steps.Guest, target: Node) -> bool:
+    """Whether somebody runs the guest, as the target sees it on its disks."""
+    found = await view.nodes.call(target.uuid, calls.disks_status, disks=list(guest.disks)) if guest.disks else []
+    return any(state.get("used") for state in found)
 
 
 def failover_plan(seen: Failover, *, timeout: float, may_fail: bool) -> Plan:

@@ -2,10 +2,14 @@
 """Which node: the one that was named, or the one an allocator chooses."""
 
 from gantry.cmdlib.checks import target
+from gantry.cmdlib.view import View
 from gantry.config.config import Config
 from gantry.errors import BadEnvironment, WrongInput
+from gantry.iallocator import roomiest
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Instance
+from gantry.objects.node import NodeInfo
+from gantry.rpc import calls
 
 NO_CHOICE = ("No iallocator or node given and no cluster-wide default iallocator found; please specify either an "
              "iallocator or a node, or set a cluster-wide default iallocator")
@@ -24,8 +28,15 @@ def named(config: Config, node: str | None, iallocator: str | None) -> str:
                                 "installed on the master; name the node instead")
 
 
-def move_target(config: Config, instance: Instance, node: str | None, iallocator: str | None) -> Node:
-    """Where an instance whose disks every node can open is to go."""
+async def move_target(view: View, instance: Instance, node: str | None, iallocator: str | None) -> Node:
+    """Where an instance whose disks every node can open is to go: the node named, else the roomiest one."""
+    config = view.config
+    if node is None and iallocator in (None, ".") and not config.cluster.default_iallocator:
+        answers = await view.nodes.call_many(roomiest.may_take(config, instance), calls.node_info, storage=[])
+        infos = {uuid: answer for uuid, answer in answers.items() if isinstance(answer, NodeInfo)}
+        found = roomiest.choose(config, instance, infos)
+        view.say(f" - INFO: Selected node {found.name} for instance {instance.name}")
+        return found
     found = target(config, named(config, node, iallocator))
     if found.uuid == instance.primary_node:
         raise WrongInput(detail=f"Cannot migrate or fail over instance {instance.name} to its primary node "

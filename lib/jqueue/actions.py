@@ -120,8 +120,10 @@ class Actor:
                 else:
                     return self._task_end(action, status)
         except JobCanceled:
-            await self._stop_task(node, doing)
-            raise
+            status = await self._stop_task(node, doing)
+            if status.state != "done":  # else it was too late: what was done counts, a migrated guest above all
+                raise
+            return status.result
 
     def _task_end(self, action: Task, status: TaskStatus) -> Any:
         if status.state == "done":
@@ -130,13 +132,16 @@ class Actor:
             raise decode(status.error)  # type: ignore[arg-type]  # an Encoded that went through JSON
         raise NodeError(node=self._name(action.node), detail=f"{action.call} was ended on the node ({status.state})")
 
-    async def _stop_task(self, node: str, doing: Doing) -> None:
-        """End a task; its step's undo takes care of the rest."""
+    async def _stop_task(self, node: str, doing: Doing) -> TaskStatus:
+        """End a task, and how it ended; its step's undo takes care of the rest."""
         firm = dataclasses.replace(doing, breakable=False)
         try:
-            await self._patient(node, firm, lambda: self._services.nodes.call(node, calls.task_cancel, task=doing.key))
+            ended: TaskStatus = await self._patient(
+                node, firm, lambda: self._services.nodes.call(node, calls.task_cancel, task=doing.key))
         except NodeError as err:
             self._run.job.say(self._run.index, f" - WARNING: could not end a task: {err}")
+            return TaskStatus(state="unknown")
+        return ended
 
     async def _patient(self, node: str, doing: Doing, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again while the node does not answer, for a bounded time; it may be starting."""

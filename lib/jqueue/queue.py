@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gantry.cmdlib.view import Nodes
-from gantry.errors import JobLost, QueueDrained, StoreFailed
+from gantry.errors import JobLost, JobQueueError, QueueDrained, StoreFailed
 from gantry.jqueue import depend, housekeeping, resume, submit, trail
 from gantry.jqueue.job import CANCELED_TEXT, Job, Outcome
 from gantry.jqueue.log import Entry
@@ -28,6 +28,8 @@ from gantry.objects.plan import Update
 from gantry.utils import faults
 
 log = logging.getLogger(__name__)
+NO_WORK_PAUSE = 1.0
+"""Seconds until a master that may not start work looks again whether it may."""
 CANCEL_SECONDS = 44.0
 """How long the answer to a cancel request may take."""
 Answer = tuple[bool, str]
@@ -130,8 +132,11 @@ class JobQueue:
                      drained_ok: bool = False) -> list[Submitted]:
         """Accept jobs (lists of opcodes in wire form): (True, id) or (False, message) for each.
 
-        Raises QueueDrained.  When it returns, the jobs are durable.
+        Raises QueueDrained, or JobQueueError when this master may not work.  When it returns, the jobs are durable.
         """
+        problem = self.services.no_work()
+        if problem:
+            raise JobQueueError(detail=f"the job queue does not accept new jobs: {problem}")
         if self.drained and not drained_ok:
             raise QueueDrained()
         return await self._accept(jobs, lambda answers: ())
@@ -175,6 +180,9 @@ class JobQueue:
     def _schedule(self) -> None:
         self._kicked = False
         if self._stopped:
+            return
+        if self.services.no_work():
+            asyncio.get_running_loop().call_later(NO_WORK_PAUSE, self.kick)
             return
         rule_of = self._verdicts.rule_of(self.services.config, self._jobs)
         choice = choose(self._line.ready(), (item for _, item in self._active.values()),

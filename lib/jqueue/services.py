@@ -58,6 +58,8 @@ class Services:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pauses: Sequence[float] = STEP_PAUSES
     background: set["asyncio.Task[None]"] = field(default_factory=set)
+    no_work: Callable[[], str] = str
+    """Why no work may be taken or started at this moment (no majority of the nodes), or empty."""
 
     async def durable(self, rows: Sequence[Row]) -> None:
         """Wait until the rows are on the disk and its copies; raises Halt when that cannot be."""

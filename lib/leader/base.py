@@ -30,7 +30,7 @@ class Leader(ABC):
         """UUIDs of the nodes that hold every acknowledged change, as far as can be heard."""
 
     @abstractmethod
-    async def confirm(self) -> int:
+    async def confirm(self, *, rounds: int = 15, pause: float = 1.0) -> int:
         """A master daemon that starts: the term in which the cluster obeys this node.  Raises WrongState."""
 
     @abstractmethod

@@ -69,8 +69,8 @@ class Votes(Leader):
 
     # --- a master that starts ---------------------------------------------------------------------------------
 
-    async def confirm(self, *, rounds: int = 6) -> int:
-        """Asks up to `rounds` times, a pause apart: after a power cut the other nodes are as late as this one."""
+    async def confirm(self, *, rounds: int = 15, pause: float = 1.0) -> int:
+        """Asks up to `rounds` times, `pause` seconds apart: after a power cut the other nodes are as late as this."""
         problem = ""
         for left in reversed(range(rounds)):
             term, master = self._local.promised()
@@ -83,7 +83,7 @@ class Votes(Leader):
                 return term
             if left:
                 log.warning("%s; the nodes are asked again", problem)
-                await asyncio.sleep(self._pause)
+                await asyncio.sleep(pause)
         raise WrongState(detail=f"{problem}; if you know that no other master runs, start it with --no-voting")
 
     async def _unconfirmed(self, term: int) -> str:

@@ -19,6 +19,8 @@ from gantry.errors import BadEnvironment, NodeError, StaleTerm, WrongInput
 from gantry.jqueue.queue import JobQueue
 from gantry.jqueue.services import Services
 from gantry.leader import promise
+from gantry.leader.base import Leader
+from gantry.leader.votes import Local, Votes
 from gantry.locking.manager import LockManager
 from gantry.luxi import methods as luxi
 from gantry.luxi.server import LuxiServer
@@ -30,6 +32,8 @@ from gantry.store.replicate import Replicator, Surroundings
 from gantry.store.store import Store, open_store
 
 log = logging.getLogger(__name__)
+VOTE_PAUSE = 1.0
+"""Seconds between two questions to the nodes when this daemon starts: they may be starting as well."""
 
 
 class Master:
@@ -52,16 +56,25 @@ class Master:
             config = load.load(store.tables(), serial=store.status.serial)
             client = NodeClient(Directory(config), lambda: (where.term, where.own))
             stack.push_async_callback(client.close)
-            if not self._options.no_voting:
-                await standing.ask_votes(where, config, client)
-            await self._serve(stack, where, store, config, WatchedNodes(client, self.halt))
+            leader = self._leader(where, store, config, client)
+            await leader.confirm(pause=VOTE_PAUSE)
+            watching = asyncio.create_task(leader.watch())
+            stack.callback(watching.cancel)
+            await self._serve(stack, where, store, config, WatchedNodes(client, self.halt), leader)
             self._control.ready()
             log.info("master of cluster %s in term %d, %d nodes", config.cluster.name, where.term, len(config.nodes))
             await self.over.wait()
         return self.status
 
+    def _leader(self, where: Standing, store: Store, config: Config, client: NodeClient) -> Leader:
+        return Votes(client, Local(
+            own=where.own, names=lambda: {node.uuid: node.name for node in config.online_nodes()},
+            promised=promise.read, accept=promise.accept, known=lambda: promise.read_all().in_sync,
+            remember=promise.remember, status=lambda: store.status), voting=not self._options.no_voting,
+            on_deposed=lambda why: self.halt(StaleTerm(node="", call="", detail=why, ours=where.term, theirs="newer")))
+
     async def _serve(self, stack: AsyncExitStack, where: Standing, store: Store, config: Config,
-                     nodes: WatchedNodes) -> None:
+                     nodes: WatchedNodes, leader: Leader) -> None:
         pusher = SsconfPusher(config, nodes, lambda now: ssconf.values(now, in_sync=replicator.in_sync))
         replicator = Replicator(store, nodes, Surroundings(
             own=where.own, candidates=lambda: [node.uuid for node in config.candidates()],
@@ -71,7 +84,8 @@ class Master:
         stack.push_async_callback(replicator.close)
         writer = WatchedWriter(config, store)
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),
-                                  master_calls={"ssconf_push": pusher.push}), self.halt)
+                                  master_calls={"ssconf_push": pusher.push},
+                                  no_work=lambda: leader.problem), self.halt)
         writer.listeners += [pusher.changed, queue.kick]
         await queue.start()
         stack.push_async_callback(queue.stop)

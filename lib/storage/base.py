@@ -16,13 +16,15 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class DiskStatus:
-    """`size` in MiB, 0 when it does not exist; `owner_epoch` of who opened it last; `open` on this node."""
+    """`size` in MiB, 0 when it does not exist; `owner_epoch` of who opened it last; `open` on this node; `used` by
+    a guest that runs, on whatever node, as far as the storage can tell."""
 
     path: str
     exists: bool
     size: int = 0
     owner_epoch: int = 0
     open: bool = False
+    used: bool = False
 
 
 class Storage(ABC):

@@ -102,7 +102,7 @@ class FileStorage(Storage, names=("file", "sharedfile")):
             return DiskStatus(path=str(path), exists=False)
         record = owner.read(path) or owner.Owner(epoch=0)
         return DiskStatus(path=str(path), exists=True, size=size // MIB, owner_epoch=record.epoch,
-                          open=record.open and record.node == resolver.own_name())
+                          open=record.open and record.node == resolver.own_name(), used=_is_used(path))
 
     def grow(self, disk: Disk, *, size: int) -> None:
         path = _path(disk)
@@ -255,12 +255,18 @@ def _no_room_or(err: OSError, path: Path, size: int, verb: str) -> StorageError:
 
 
 def _refuse_when_used(path: Path, verb: str) -> None:
-    if not path.is_file():
-        return
-    with path.open("r+b") as file:
-        if _locked_by_qemu(file.fileno()):
-            raise StorageError(detail=f"the disk file {path} cannot be {verb}: a running guest uses it; "
-                                      "stop the guest first")
+    if _is_used(path):
+        raise StorageError(detail=f"the disk file {path} cannot be {verb}: a running guest uses it; "
+                                  "stop the guest first")
+
+
+def _is_used(path: Path) -> bool:
+    """Whether a guest that runs holds its image locks."""
+    try:
+        with path.open("r+b") as file:
+            return _locked_by_qemu(file.fileno())
+    except FileNotFoundError:
+        return False
 
 
 def _locked_by_qemu(handle: int) -> bool:

@@ -449,7 +449,8 @@ class TestQemu:
         with qemu.on("n1") as driver:
             driver.send(GUEST, uri, live=False, bandwidth=0, downtime=1, progress=quiet)
         with qemu.on("n2") as driver:
-            assert not driver.finish_target(qemu.spec(), success=False)
+            assert driver.finish_target(qemu.spec(), success=False), "a guest that has come in is not ended"
+            driver.stop(GUEST, seconds=0, progress=quiet)
         with qemu.on("n1") as driver:
             driver.finish_source(GUEST, success=False)
             assert driver.list()[0].state == "running"

@@ -232,7 +232,7 @@ class World:
 
     def _disks_status(self, node, disks):
         return [{"path": one.file.path, "exists": self._place(node, one) in self.files, "size": one.size,
-                 "open": False} for one in disks]
+                 "open": False, "used": any(self.guests.values())} for one in disks]
 
     def _disks_rename(self, node, disks, new):
         for old, later in zip(disks, new, strict=True):

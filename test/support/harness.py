@@ -140,8 +140,7 @@ class Harness:
 
     def disk_files(self) -> set[str]:
         """Everything in the storage folders."""
-        folders = [self.layout.shared, *(self.layout.root(node) / "srv/ganeti/file-storage"
-                                         for node in self.layout.nodes)]
+        folders = [self.layout.shared, self.layout.own]
         return {str(path) for folder in folders for path in folder.rglob("*")}
 
     def locks(self) -> list[Any]:

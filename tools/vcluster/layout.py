@@ -3,7 +3,8 @@
 
     DIR/cluster.json      what this file's `Layout` holds
     DIR/nodeN/            root folder of a node: etc, var, run, srv
-    DIR/shared/           shared file storage, the same for all nodes
+    DIR/shared/           shared file storage
+    DIR/file-storage/     file storage; nodes share one machine, so they share this folder too
     DIR/guest/            kernel and initramfs of the small guest
 """
 
@@ -49,6 +50,11 @@ class Layout:
         return Path(self.folder) / "shared"
 
     @property
+    def own(self) -> Path:
+        """Folder of disks of the template `file`; the path must be the same on all nodes."""
+        return Path(self.folder) / "file-storage"
+
+    @property
     def guest(self) -> Path:
         return Path(self.folder) / "guest"
 
@@ -77,7 +83,8 @@ def create(folder: Path, *, count: int, hypervisor: str) -> Layout:
     """Choose names and addresses and write the nodes' folders.  Nothing is started."""
     nodes = tuple(f"node{index}" for index in range(1, count + 1))
     layout = Layout(str(folder), _free_subnet(folder, count), nodes, hypervisor)
-    layout.shared.mkdir(parents=True, exist_ok=True)
+    for storage in (layout.shared, layout.own):
+        storage.mkdir(parents=True, exist_ok=True)
     for node in nodes:
         _write_node(layout, node)
     files.write_atomic(folder / "cluster.json", json.dumps(asdict(layout), indent=1), mode=0o600)
@@ -90,9 +97,7 @@ def _write_node(layout: Layout, node: str) -> None:
     hosts.append(f"{layout.master_ip} {layout.name}")
     files.write_atomic(root / "etc/hosts", "\n".join(hosts) + "\n", mode=0o644)
     files.write_atomic(root / "etc/hostname", node + "\n", mode=0o644)
-    own = root / "srv/ganeti/file-storage"
-    own.mkdir(parents=True, exist_ok=True)
-    files.write_atomic(root / "etc/gantry/file-storage-paths", f"{own}\n{layout.shared}\n", mode=0o644)
+    files.write_atomic(root / "etc/gantry/file-storage-paths", f"{layout.own}\n{layout.shared}\n", mode=0o644)
     roots = {other: {"root": str(layout.root(other)), "address": layout.address(other)} for other in layout.nodes}
     files.write_atomic(root / "etc/gantry/virtual-cluster.json", json.dumps(roots, indent=1), mode=0o644)
     definitions = root / "srv/ganeti/os"

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The processes of a node: everything that runs with its root folder in the environment."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,10 +43,14 @@ def of_node(layout: Layout, node: str) -> list[psutil.Process]:
 
 
 def power_cut(layout: Layout, node: str) -> int:
-    """SIGKILL to everything of the node, again until nothing is left; how many processes there were."""
+    """SIGKILL to everything of the node, again until nothing is left; how many processes there were.
+
+    What lies in its /run is gone then, as on a real machine.
+    """
     killed: set[int] = set()
     for _ in range(5):
         processes = of_node(layout, node)
+        processes += [child for process in processes for child in _children(process)]
         if not processes:
             break
         for process in processes:
@@ -54,4 +60,12 @@ def power_cut(layout: Layout, node: str) -> int:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(processes, timeout=5)
+    shutil.rmtree(layout.root(node) / "run", ignore_errors=True)
     return len(killed)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    """Scripts run with an environment of their own; they are known by who started them."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return list(process.children(recursive=True))
+    return []

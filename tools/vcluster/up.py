@@ -32,7 +32,8 @@ def up(folder: Path, *, count: int, hypervisor: str, demo: bool) -> Layout:
     if not is_initialised(found):
         _initialise(found)
     for node in found.nodes:
-        start_node(found, node)
+        _start(found, node, "gnt-noded")
+    _start(found, master_of(found), "gnt-masterd")  # it asks the other nodes whether it may
     if demo:
         _demo_guest(found)
     return found
@@ -66,10 +67,14 @@ def is_running(cluster: Layout, node: str, daemon: str) -> bool:
 
 def start_node(cluster: Layout, node: str) -> None:
     """Switch a node on: its node daemon, and the master daemon if it is the master."""
-    if not is_running(cluster, node, "gnt-noded"):
-        _run(cluster, node, ["gnt-noded"])
-    if node == master_of(cluster) and not is_running(cluster, node, "gnt-masterd"):
-        _run(cluster, node, ["gnt-masterd"])
+    _start(cluster, node, "gnt-noded")
+    if node == master_of(cluster):
+        _start(cluster, node, "gnt-masterd")
+
+
+def _start(cluster: Layout, node: str, daemon: str) -> None:
+    if not is_running(cluster, node, daemon):
+        _run(cluster, node, [daemon])
 
 
 def console(cluster: Layout, instance: str, *, lines: int, seconds: float) -> list[str]:
@@ -105,7 +110,7 @@ def _initialise(cluster: Layout) -> None:
     command = ["gnt-cluster", "init", "--no-ssh-init", "--no-etc-hosts", f"--enabled-hypervisors={hypervisor}",
                "--enabled-disk-templates=sharedfile,file,diskless", "--master-netdev=lo",
                "--nic-parameters=mode=bridged,link=br0",
-               f"--file-storage-dir={cluster.root(first) / 'srv/ganeti/file-storage'}",
+               f"--file-storage-dir={cluster.own}",
                f"--shared-file-storage-dir={cluster.shared}", f"--ipolicy-bounds-specs={SMALL_GUESTS}"]
     if hypervisor == "kvm":
         command.append("--hypervisor-parameters=kvm:kvm_path=/usr/bin/qemu-system-x86_64,kernel_path=")

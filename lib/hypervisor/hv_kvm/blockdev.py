@@ -156,5 +156,5 @@ def _cdrom(number: int, hv: Params, *, boot: bool, unit: dict[str, object]) -> A
 def _floppy(hv: Params, slots: Slots) -> Argv:
     node = {"driver": "file", "node-name": "floppy0", "filename": hv["floppy_image_path"], "read-only": True}
     controller = ["-device", "isa-fdc,id=fdc"] if slots.q35 else []
-    boot = 1 if boots_from(hv, "floppy") else None
-    return ["-blockdev", json.dumps(node), *controller, "-device", option("floppy", drive="floppy0", bootindex=boot)]
+    boot = ["-global", "isa-fdc.bootindexA=1"] if boots_from(hv, "floppy") else []
+    return ["-blockdev", json.dumps(node), *controller, *boot, "-device", "floppy,drive=floppy0"]

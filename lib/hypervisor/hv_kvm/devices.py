@@ -6,6 +6,8 @@ to the devices every guest has.  On a pc machine a slot is one of the PCI bus.  
 own, there from the start, so that a device can be plugged in while the guest runs.
 """
 
+import base64
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -34,31 +36,31 @@ def option(head: str, **values: object) -> str:
     return ",".join(parts)
 
 
-def short(uuid: str) -> str:
-    """28 digits of a UUID: QEMU's block node names may have 31 characters."""
-    return uuid.replace("-", "")[:28]
+def short(identity: str) -> str:
+    """A UUID in 22 characters: QEMU's block node names may have 31."""
+    return base64.urlsafe_b64encode(uuid.UUID(identity).bytes).decode().rstrip("=")
 
 
-def disk_node(uuid: str) -> str:
+def disk_node(identity: str) -> str:
     """The block node the guest's device uses; it stays when what lies below it is exchanged."""
-    return f"d-{short(uuid)}"
+    return f"d-{short(identity)}"
 
 
-def file_node(uuid: str) -> str:
+def file_node(identity: str) -> str:
     """The block node of the file or device below."""
-    return f"f-{short(uuid)}"
+    return f"f-{short(identity)}"
 
 
-def disk_id(uuid: str) -> str:
-    return f"disk-{uuid}"
+def disk_id(identity: str) -> str:
+    return f"disk-{identity}"
 
 
-def nic_id(uuid: str) -> str:
-    return f"nic-{uuid}"
+def nic_id(identity: str) -> str:
+    return f"nic-{identity}"
 
 
-def net_id(uuid: str) -> str:
-    return f"net-{uuid}"
+def net_id(identity: str) -> str:
+    return f"net-{identity}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gantry import paths
 from gantry.errors import ConfigurationError, Error, HypervisorError
 from gantry.hypervisor.base import Hypervisor, Progress
 from gantry.hypervisor.hv_kvm import (
@@ -26,6 +27,7 @@ from gantry.hypervisor.hv_kvm import (
 )
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.net import base as net
+from gantry.objects.base import Params
 from gantry.objects.hvparams import DEFAULTS, check, check_merged
 from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
 
@@ -153,15 +155,14 @@ class Kvm(Hypervisor, name="kvm"):
             security.run_as(hv, taken=())
 
     def verify(self) -> builtins.list[str]:
+        """KVM that does not work is a problem where the cluster insists on it; else guests are emulated."""
         problems = []
+        hv = _cluster_params()
         try:
-            facts = hostfacts.gather(DEFAULTS["kvm"]["kvm_path"], kvm=True)
+            facts = hostfacts.gather(hv["kvm_path"], kvm=hv["kvm_flag"] == "enabled")
+            cmdline.accelerator(hv, works=bool(facts.kvm))
         except Error as err:
             problems.append(str(err))
-        else:
-            if Path("/dev/kvm").exists() and not facts.kvm:
-                problems.append("KVM does not work here: /dev/kvm is there, but cannot run a guest or is not ours; "
-                                "guests are emulated in software")
         for guest in runtime.known():
             try:
                 runtime.load(guest)
@@ -221,6 +222,17 @@ class Kvm(Hypervisor, name="kvm"):
             except Error as err:
                 _log.warning("guest %s: NIC %d is not configured after the migration: %s", record.spec.name, index,
                              err)
+
+
+def _cluster_params() -> Params:
+    """The cluster's parameters as this node was told; those it was not told at their defaults."""
+    try:
+        lines = paths.here().ssconf("hvparams_kvm").read_text().splitlines()
+    except OSError:
+        lines = []
+    told = dict(line.split("=", 1) for line in lines if "=" in line)
+    known = {name: value for name, value in told.items() if name in ("kvm_path", "kvm_flag")}
+    return DEFAULTS["kvm"] | known
 
 
 def _not_older(record: Runtime, spec: VmSpec) -> None:
