@@ -7,16 +7,23 @@ taken for a guest.
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gantry.errors import HypervisorError
 from gantry.utils import command, retry
 
-_children: dict[int, "subprocess.Popen[bytes]"] = {}
+
+class Child(Protocol):
+    """A process that must be collected when it ends."""
+
+    def poll(self) -> int | None: ...
+
+
+_children: dict[int, Child] = {}
 """QEMUs that this daemon started: they must be waited for when they end."""
 
 
