@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What all tests share."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from support.harness import Harness, virtual_cluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,3 +24,26 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert path.is_file(), f"{path.name} is missing; see --regenerate"
         assert text == path.read_text(), f"differs from {path.name}; see --regenerate"
     return compare
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """Three nodes with fake guests, for tests that leave it as they found it."""
+    with virtual_cluster(tmp_path_factory.mktemp("c")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """Three nodes with fake guests, for one file of tests that break them."""
+    with virtual_cluster(tmp_path_factory.mktemp("c")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def qemu_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """Three nodes with real QEMU and the small guest."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("qemu-system-x86_64 is missing")
+    with virtual_cluster(tmp_path_factory.mktemp("c"), hypervisor="kvm") as cluster:
+        yield cluster

@@ -1,22 +1,44 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Points at which a fault test may end a daemon.
+"""Points at which a fault test may break a daemon.
 
-`GANTRY_KILL_AT` names one point; a process that reaches it dies there and then, as in a power cut.  Points:
-`step:OP_ID:INDEX:before|after|recorded` in the master daemon, `call:NAME:before|after` in the node daemon.
+`GANTRY_KILL_AT` names one point; a process that reaches it dies there and then, as in a power cut.  A node of a
+virtual cluster also obeys files in `$GANTRY_ROOT/run/gantry/faults`, each once: `kill POINT` as above, `fail POINT`
+makes what is done there raise ExecError.  Points:
+
+    step:OP_ID:INDEX:before|after|recorded, step:OP_ID:INDEX:undo:before|after,
+    job:OP_ID:submitted|planned|finished                                             in the master daemon
+    call:NAME:before|after                                      in the node daemon, in the process of a task
 """
 
 import os
 import signal
 
+from gantry.errors import ExecError
+
 _POINT = os.environ.get("GANTRY_KILL_AT", "")
 _ROOT = os.environ.get("GANTRY_ROOT", "")
 _CUT_OFF = f"{_ROOT}/run/gantry/cut-off" if _ROOT else None
+_FAULTS = f"{_ROOT}/run/gantry/faults" if _ROOT else None
 
 
 def point(name: str) -> None:
-    """End this process, without any cleaning up, if `name` is the point asked for."""
+    """End this process, without any cleaning up, or raise ExecError, if that was asked for at the point `name`."""
+    if _FAULTS is not None and os.path.isdir(_FAULTS):
+        if _take(f"{_FAULTS}/fail {name}"):
+            raise ExecError(detail=f"a fault test made {name} fail")
+        if _take(f"{_FAULTS}/kill {name}"):
+            os.kill(os.getpid(), signal.SIGKILL)
     if _POINT and name == _POINT:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _take(file: str) -> bool:
+    """Whether it was there; only one process finds it."""
+    try:
+        os.unlink(file)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def cut_off() -> bool:
