@@ -206,7 +206,7 @@ class Instance:
     """Whether it may be moved at all: template, selection, and nodes of one group."""
     load: Load = FULL_LOAD
     exclusion_tags: tuple[str, ...] = ()
-    """Its different exclusion tags, in the order of its tags."""
+    """Those of its tags that are exclusion tags."""
     desired_locations: frozenset[str] = frozenset()
 
     @property
