@@ -15,7 +15,7 @@ from gantry.config import effective
 from gantry.errors import NoResources, WrongInput, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Node
-from gantry.objects.plan import Call, Plan, Step, Task, ref
+from gantry.objects.plan import Call, Plan, Say, Step, Task, ref
 from gantry.objects.vm import VmSpec, VmStatus
 from gantry.opcodes.instance import InstanceMigrate
 from gantry.rpc import calls
@@ -170,6 +170,8 @@ def _finish(seen: Migration) -> list[Step]:
     return [
         Step(title=f"* memory transfer complete, {target.name} is the primary node of instance {guest.name} now",
              action=switch),
+        Step(title="", action=Say(lines=[["   the guest stood still for ", ref("sent", "downtime_ms", default="?"),
+                                          " ms of ", ref("sent", "total_ms", default="?"), " ms"]])),
         Step(title=f"* finishing the migration on {target.name}",
              action=move.finish_target(seen.spec, target, success=True), weight=1.0, may_fail=True),
         Step(title=f"* closing instance disks on node {guest.place}", action=source, weight=1.0, may_fail=True)]

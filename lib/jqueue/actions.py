@@ -82,7 +82,8 @@ class Actor:
                     await self._services.sleep(action.seconds)
             case Say():
                 for line in plans.fill(action.lines, dict(doing.results)):
-                    self._run.job.say(self._run.index, line)
+                    text = "".join(map(str, line)) if isinstance(line, list) else line
+                    self._run.job.say(self._run.index, text)
             case Submit():
                 return await self._submit_jobs(action, doing)
             case Master():

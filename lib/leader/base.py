@@ -6,6 +6,12 @@
 
 from abc import ABC, abstractmethod
 
+from gantry.errors import WrongState
+
+
+class Deposed(WrongState):
+    """Another node is master."""
+
 
 class Leader(ABC):
     """One node's part in choosing the master.  Used on an event loop."""
@@ -31,7 +37,8 @@ class Leader(ABC):
 
     @abstractmethod
     async def confirm(self, *, rounds: int = 15, pause: float = 1.0) -> int:
-        """A master daemon that starts: the term in which the cluster obeys this node.  Raises WrongState."""
+        """A master daemon that starts: the term in which the cluster obeys this node.  Raises Deposed when
+        another node is master, WrongState when that cannot be told."""
 
     @abstractmethod
     async def campaign(self) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.errors import Error, NodeError, StaleTerm, WrongState
-from gantry.leader.base import Leader
+from gantry.leader.base import Deposed, Leader
 from gantry.objects.node import InSync, StoreStatus, Version
 from gantry.rpc import calls
 from gantry.store.replicate import Nodes, newest, votes_needed
@@ -75,7 +75,7 @@ class Votes(Leader):
         for left in reversed(range(rounds)):
             term, master = self._local.promised()
             if master != self._local.own:
-                raise WrongState(detail=f"this node is not master: the master of term {term} is "
+                raise Deposed(detail=f"this node is not master: the master of term {term} is "
                                         f"{self._name(master) if master else 'unknown'}")
             problem = await self._unconfirmed(term)
             if not problem:
@@ -94,7 +94,7 @@ class Votes(Leader):
             if not isinstance(answer, Version):
                 silent.append(node)
             elif answer.term > term:
-                raise WrongState(detail=f"this node is no longer master: node {self._name(node)} obeys "
+                raise Deposed(detail=f"this node is no longer master: node {self._name(node)} obeys "
                                         f"{self._name(answer.master)} in term {answer.term}, this is term {term}")
             elif (answer.term, answer.master) == (term, self._local.own):
                 votes.add(node)

@@ -87,10 +87,10 @@ class Submit:
 
 @dataclass(frozen=True, kw_only=True)
 class Say:
-    """Lines for the job's log."""
+    """Lines for the job's log.  A line is a text, or a list of parts (texts and `ref`s) that are put together."""
 
     kind: Literal["say"] = "say"
-    lines: list[str]
+    lines: list[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from gantry.errors import BadEnvironment, NodeError, StaleTerm, WrongInput
 from gantry.jqueue.queue import JobQueue
 from gantry.jqueue.services import Services
 from gantry.leader import promise
-from gantry.leader.base import Leader
+from gantry.leader.base import Deposed, Leader
 from gantry.leader.votes import Local, Votes
 from gantry.locking.manager import LockManager
 from gantry.luxi import methods as luxi
@@ -57,7 +57,10 @@ class Master:
             client = NodeClient(Directory(config), lambda: (where.term, where.own))
             stack.push_async_callback(client.close)
             leader = self._leader(where, store, config, client)
-            await leader.confirm(pause=VOTE_PAUSE)
+            try:
+                await leader.confirm(pause=VOTE_PAUSE)
+            except Deposed as err:
+                raise daemon.NotMaster(detail=str(err)) from err
             watching = asyncio.create_task(leader.watch())
             stack.callback(watching.cancel)
             await self._serve(stack, where, store, config, WatchedNodes(client, self.halt), leader)

@@ -14,7 +14,6 @@ from gantry.server.daemon import NotInCluster, NotMaster
 from gantry.utils import x509
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """This node's UUID and the term in which it is master."""

@@ -1,41 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Votes for the master, and the distribution of ssconf."""
+"""The parts of the master daemon: the distribution of ssconf, the units."""
 
 import asyncio
 
-import pytest
-
 from gantry.config.change import ConfigWriter
-from gantry.errors import NodeUnreachable
-from gantry.objects.node import Version
 from gantry.objects.plan import Update
-from gantry.server import standing
-from gantry.server.daemon import NotMaster
 from gantry.server.masterd import load_units
 from gantry.server.ssconf_push import SsconfPusher
-from gantry.server.standing import Standing
 from support.fakes import FakeNodes, MemoryStore, make_config
-
-OWN = Standing(own="node-1", term=5)
-
-
-def vote(term, master):
-    return Version(protocol=1, release="x", node="node-2", term=term, master=master)
-
-
-@pytest.mark.parametrize(("answers", "agreed"), [
-    ([vote(5, "node-1"), vote(5, "node-1")], 2),
-    ([vote(3, "node-9"), vote(0, "")], 2),
-    ([vote(5, "node-2")], 0),
-    ([NodeUnreachable(node="node-2", call="version", detail="x")], 0),
-])
-def test_votes(answers, agreed):
-    assert standing.count(OWN, answers) == agreed
-
-
-def test_a_newer_term_ends_the_matter():
-    with pytest.raises(NotMaster, match="node-2 obeys node-3 in term 6, ours is 5"):
-        standing.count(OWN, [vote(5, "node-1"), vote(6, "node-3")])
 
 
 def test_ssconf_goes_where_it_is_missing():
