@@ -89,6 +89,7 @@ class Replicator:
         self._number = known.number if known.term == store.term else 0
         self._told: frozenset[str] = frozenset(known.nodes) - {around.own}  # the nodes may take these for in sync
         self._believed = self._told  # or these, while a telling has not reached a majority
+        self._settled = False  # `known` may be a telling that the last master did not end
         self._live = set(self._told)  # these get each record before it is acknowledged
         self._known: set[str] = set(self._told)  # candidates at the last look
         self._telling = asyncio.Lock()
@@ -96,6 +97,7 @@ class Replicator:
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._remembering: asyncio.Future[bool] | None = None
         self._row: Row | None = None
+        self._closed = False
         self.problem = ""
         """Why changes wait at this moment, or empty."""
 
@@ -109,6 +111,7 @@ class Replicator:
         self.look()
 
     async def close(self) -> None:
+        self._closed = True
         tasks = [*self._tasks.values(), *self._leaving.values()]
         for task in tasks:
             task.cancel()
@@ -120,6 +123,8 @@ class Replicator:
         Each record does this; call it where nothing is put.
         """
         wanted = set(self._around.candidates()) - {self._around.own}
+        if self._closed:
+            return
         come, gone = wanted - self._known, self._known - wanted
         self._known = wanted
         for node in gone:
@@ -144,7 +149,7 @@ class Replicator:
                 raise answer
             if answer is not None:
                 self._lose(node, answer)
-        if self._believed - self._live:
+        if not self._settled or self._believed - self._live:
             await self._tell()
 
     async def _deliver(self, node: str, record: Record) -> None:
@@ -181,14 +186,14 @@ class Replicator:
         """Return when a majority of the nodes knows that only the live copies are in sync."""
         async with self._telling:
             pauses = iter(self._pauses())
-            while frozenset(self._live) != self._told or self._believed != self._told:
+            while not self._settled or frozenset(self._live) != self._told or self._believed != self._told:
                 target = frozenset(self._live)
                 self._believed |= target
                 self._number += 1
                 nodes = (self._around.own, *sorted(target))
                 known = InSync(term=self._store.term, number=self._number, nodes=nodes)
                 if await self._told_majority(known):
-                    self.problem = ""
+                    self.problem, self._settled = "", True
                     self._told = self._believed = target
                     self._record(known)
                     self._around.changed(nodes)
@@ -225,6 +230,8 @@ class Replicator:
 
     def _bring_up(self, node: str) -> None:
         self._end(node)
+        if self._closed:
+            return
         self._tasks[node] = asyncio.create_task(self._catch_up(node), name=f"store-copy-{node}")
 
     def _end(self, node: str) -> None:
