@@ -3,6 +3,8 @@
 
 import os
 import shutil
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,19 +105,22 @@ def _guests(hypervisor: str) -> list[Any]:
 
 
 def _guest_memory() -> int:
-    """Bytes of real memory that QEMU processes hold: the host's own use is what remains."""
-    held = 0
-    for process in psutil.process_iter(["name", "memory_info"]):
-        if (process.info["name"] or "").startswith("qemu-system") and process.info["memory_info"]:
-            held += process.info["memory_info"].rss
-    return held
+    """Bytes of real memory that the guests' processes hold: the host's own use is what remains."""
+    pages = 0
+    folder = paths.here().kvm / "pid"
+    for file in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError, ValueError, IndexError):  # it has just ended
+            pages += int(Path(f"/proc/{int(file.read_text())}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@cache
 def _cpu_sockets() -> int:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return len({line for line in lines if line.startswith("physical id")}) or 1
 
 
+@cache
 def _numa_nodes() -> int:
     return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
 

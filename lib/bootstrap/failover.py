@@ -34,24 +34,24 @@ def master_failover(no_voting: bool, say: Say) -> int:  # noqa: FBT001 - the opt
 
 
 async def _take_over(*, voting: bool, say: Say) -> int:
-    own, config, status = _read_own_copy()
+    own, config = _read_own_copy()
     _check(own, config)
     client = NodeClient(lambda uuid: _address(config, uuid), promise.read)
     try:
         leader = Votes(client, Local(
             own=own, names=lambda: {node.uuid: node.name for node in config.online_nodes()}, promised=promise.read,
             accept=promise.accept, known=lambda: promise.read_all().in_sync, remember=promise.remember,
-            status=lambda: status), voting=voting)
+            status=_own_status), voting=voting)
         term = await leader.campaign()
         await _stop_old_master(client, config, own, say)
     finally:
         await client.close()
-    await _record(config, own, term)
+    await _record(own, term)
     await asyncio.to_thread(daemons.start_daemon, "gnt-masterd", paths.here().root)
     return 0
 
 
-def _read_own_copy() -> tuple[str, Config, StoreStatus]:
+def _read_own_copy() -> tuple[str, Config]:
     """This node's UUID, and the cluster as its copy of the store has it."""
     here = paths.here()
     if not here.node_certificate.exists():
@@ -62,7 +62,16 @@ def _read_own_copy() -> tuple[str, Config, StoreStatus]:
     own = next(iter(x509.subject(here.node_certificate.read_text()).alt_names), "")
     database = open_database(here.store, check=True)
     try:
-        return own, _config(database), database.status()
+        return own, _config(database)
+    finally:
+        database.close()
+
+
+def _own_status() -> StoreStatus:
+    """Where this node's copy stands now: until it is promised to this node, the old master may add to it."""
+    database = open_database(paths.here().store)
+    try:
+        return database.status()
     finally:
         database.close()
 
@@ -110,10 +119,12 @@ async def _stop_old_master(client: NodeClient, config: Config, own: str, say: Sa
         say(f"Warning: the master daemon on {old.name} could not be stopped: {err}; it will be refused by the nodes")
 
 
-async def _record(config: Config, own: str, term: int) -> None:
+async def _record(own: str, term: int) -> None:
+    """Write down who is master, into the configuration as it is now that the old master is fenced."""
     here = paths.here()
-    store = await open_store(here.store, term=term, cluster=config.cluster.uuid)
+    store = await open_store(here.store, term=term)
     try:
+        config = load.load(store.tables(), serial=store.status.serial)
         change = Update(table="cluster", uuid=config.cluster.uuid, fields={"master_node": own, "queue_drained": False})
         await ConfigWriter(config, store).change([change], who="master-failover", why=f"term {term}")
     finally:

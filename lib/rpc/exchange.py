@@ -22,6 +22,8 @@ TERM_HEADER, MASTER_HEADER, REQUEST_HEADER = "X-Gantry-Term", "X-Gantry-Master",
 MAX_BODY = 64 << 20
 CONNECT_MS = 5000
 IDLE_SECONDS = 300
+REQUEST_TIMEOUT = 408
+"""HTTP status of a request that was not carried out, because not all of it came."""
 """Connections that were not used for longer are opened anew; the server keeps them for twice as long."""
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -109,6 +111,8 @@ def check(peer: Peer, wanted: Request) -> None:
 def read_answer(peer: Peer, call: CallType, status: int, body: bytes) -> Any:
     """The result; raises the error the node reported, or DecodeError when the answer makes no sense."""
     where = f"answer of node {peer.name} to {call.name}"
+    if status == REQUEST_TIMEOUT:
+        raise NodeUnreachable(node=peer.name, call=call.name, detail="it did not get the whole request in time")
     try:
         data = json.loads(body)
     except ValueError:

@@ -23,7 +23,7 @@ from OpenSSL import SSL, crypto
 from gantry import paths
 from gantry.errors import ConfigurationError
 from gantry.rpc import credentials
-from gantry.utils import x509
+from gantry.utils import clock, x509
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,21 @@ class TlsSocket:
 
     def recv_into(self, buffer: Any) -> int:
         """Number of bytes; 0 at the end."""
+        end = clock.SYSTEM.now() + SECONDS
+        while True:
+            try:
+                return self._receive(buffer)
+            except SSL.WantReadError:  # no time is up when the whole process was stopped and continued
+                if clock.SYSTEM.now() >= end:
+                    raise TimeoutError("timed out") from None
+
+    def _receive(self, buffer: Any) -> int:
         try:
             return int(self._tls.recv_into(buffer))
         except SSL.ZeroReturnError:
             return 0
         except SSL.WantReadError:
-            raise TimeoutError("timed out") from None
+            raise
         except SSL.SysCallError as err:
             if err.args[0] in (-1, errno.ECONNRESET):
                 return 0

@@ -81,14 +81,14 @@ class Master:
         pusher = SsconfPusher(config, nodes, lambda now: ssconf.values(now, in_sync=replicator.in_sync))
         replicator = Replicator(store, nodes, Surroundings(
             own=where.own, candidates=lambda: [node.uuid for node in config.candidates()],
-            members=lambda: list(config.nodes), remember=promise.remember,
+            members=lambda: [node.uuid for node in config.online_nodes()], remember=promise.remember,
             changed=lambda _in_sync: pusher.changed()), promise.read_all().in_sync)
         replicator.start()
         stack.push_async_callback(replicator.close)
         writer = WatchedWriter(config, store)
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),
                                   master_calls={"ssconf_push": pusher.push},
-                                  no_work=lambda: leader.problem), self.halt)
+                                  no_work=lambda: leader.problem or replicator.problem), self.halt)
         writer.listeners += [pusher.changed, queue.kick]
         await queue.start()
         stack.push_async_callback(queue.stop)
