@@ -18,7 +18,7 @@ def run(ctx: Context) -> int:
             raise WrongInput(detail=f"Invalid job ID '{arg}': a number is expected")
     asked = [int(arg) for arg in ctx.args]
     rows = {row[0]: dict(zip(_FIELDS, row, strict=True))
-            for row in ctx.call("QueryJobs", asked, list(_FIELDS)) if row and row[0] is not None}
+            for row in ctx.call("QueryJobs", asked, list(_FIELDS)) if row and row[1] is not None}
     found = [_tree(rows[job]) for job in asked if job in rows]
     if found:
         output.info(found)

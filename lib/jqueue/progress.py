@@ -91,7 +91,8 @@ def _action(action: Action, config: Config) -> str:  # noqa: PLR0911 - a table: 
         case Submit():
             return f"submit {len(action.jobs)} job(s)"
         case Say():
-            return "say " + " / ".join(action.lines)
+            lines = [line for line in action.lines if isinstance(line, str)]  # others are known only by then
+            return f"say {' / '.join(lines)}" if lines else "say how it went" if action.lines else "only said"
         case Master():
             return f"{action.call} on the master"
 
