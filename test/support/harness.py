@@ -93,7 +93,7 @@ class Harness(Remains):
         """Status, result, log, opstatus; None when the daemon does not know the job."""
         with self.client() as client:
             row = client.call("QueryJobs", [[job], ["status", "opresult", "oplog", "opstatus"]])[0]
-        return row and {"status": row[0], "result": row[1], "log": row[2], "opstatus": row[3]}
+        return None if row[0] is None else {"status": row[0], "result": row[1], "log": row[2], "opstatus": row[3]}
 
     def wait_job(self, job: int, *, seconds: float = 90) -> dict[str, Any]:
         """The job when it has ended; asks again while the daemon is away."""
