@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .PHONY: help setup cluster test check lint bench clean
 
@@ -11,16 +10,13 @@ help:  ## this list
 
 setup: $(VENV)/.ready  ## Debian packages (as root) and the Python environment
 
-$(VENV)/.ready: setup.py tools/setup-host
+$(VENV)/.ready: setup.py tools/setup-host tools/link-tree
 	tools/setup-host
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'setuptools>=66' wheel
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[test]'
-	# The tree itself takes the place of the installed copy: an edit is seen at once.
-	rm -rf build gantry.egg-info "$(SITE)/gantry" "$(SITE)/vcluster"
-	ln -s "$(CURDIR)/lib" "$(SITE)/gantry"
-	ln -s "$(CURDIR)/tools/vcluster" "$(SITE)/vcluster"
-	touch $@
+	@tools/link-tree $(BIN)/python
+	@touch $@
 
 cluster: setup  ## a three-node cluster on this machine with a real guest in it
 	$(BIN)/vcluster up
@@ -33,10 +29,10 @@ check: setup lint  ## the quick part: lint and unit tests
 
 lint: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check lib tools test bench setup.py
-	$(BIN)/mypy -p gantry -p vcluster
+	$(BIN)/mypy -p gantry -p vcluster -p hbal
 
-bench: setup  ## measure: jobs, latency, start-up of commands
-	$(BIN)/python bench/jobs.py
+bench: setup  ## measure: jobs, latency, start-up of commands, the balancer, the remote API
+	for part in bench/*.py; do $(BIN)/python $$part || exit 1; done
 
 clean:  ## remove the environment and caches (not clusters: see `vcluster down`)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,4 +1,4 @@
-"""Packaging: the package `gantry` is the folder lib/, `vcluster` is tools/vcluster/."""
+"""Packaging: the package `gantry` is the folder lib/, `hbal` is tools/hbal/, `vcluster` is tools/vcluster/."""
 
 from setuptools import find_packages, setup
 
@@ -10,9 +10,10 @@ setup(
     description="Clusters of KVM virtual machines on ordinary servers with local disks",
     license="BSD-2-Clause",
     python_requires=">=3.11",
-    package_dir={"gantry": "lib", "vcluster": "tools/vcluster"},
-    packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")), "vcluster"],
-    package_data={"gantry": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
+    package_dir={"gantry": "lib", "hbal": "tools/hbal", "vcluster": "tools/vcluster"},
+    packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")),
+              "hbal", *(f"hbal.{name}" for name in find_packages("tools/hbal")), "vcluster"],
+    package_data={"gantry": ["py.typed"], "hbal": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
     install_requires=[
         "bitarray>=2.7", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
         "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",

@@ -86,7 +86,8 @@ def test_an_argument_may_have_any_name(server):
 
 def test_errors_come_back_as_their_class_with_the_nodes_name(server):
     answers = run(server, (calls.disks_open, {"disks": [], "instance": "i", "owner_epoch": 1}),
-                  verify(server, **{"break": 1}), (calls.store_forget, {"status": None}), (calls.test_delay, {"duration": "x"}),
+                  verify(server, **{"break": 1}), (calls.store_forget, {"status": None}),
+                  (calls.test_delay, {"duration": "x"}),
                   (calls.os_list, {}))
     stale, broken, missing, wrong, strange = answers
     assert type(stale) is errors.StaleOwner
