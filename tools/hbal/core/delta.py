@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All candidates of a round at once: what each move would do to the score, from the change it makes alone.
+
+Results are exact but for rounding (some 1e-8); `exact.py` decides between candidates that are nearer than that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hbal.core.arrays import State
+from hbal.core.feasible import Checks
+from hbal.core.instances import Floats, Ints
+from hbal.core.moves import Allowed, Restrictions, allowed
+from hbal.core.planes import Deviations, Reserved
+from hbal.core.sums import Sums
+
+
+@dataclass(frozen=True)
+class Block:
+    """Candidates of some instances: change of the score, infinite where a move is impossible."""
+
+    rows: Ints
+    columns: Ints | None
+    """Targets; None for all nodes."""
+    failover: Floats
+    per_target: Floats
+    """Kind (order of moves.PER_TARGET) x instance x target."""
+
+
+@dataclass
+class Peers:
+    """The reserved memory that matters to a block; G is memory that a node would keep for another if the instance
+    came, by kind (first two: on the target; last two: on the primary, on the secondary).
+    """
+
+    rows: Ints
+    primary: Ints
+    secondary: Ints
+    columns: Ints | None
+    wanted: Floats
+    """What the instance reserves."""
+    kept: Floats
+    """Kind x instance x target: the entry for the pair of nodes after the move."""
+    after_loss: Floats
+    """Reserved memory of the secondary without the instance."""
+    swapped: Floats
+    """The entry of the primary for the secondary after a failover."""
+
+
+class Candidates:
+    """Evaluates moves on a state.  Call `refresh` after each change of the state."""
+
+    def __init__(self, state: State, rules: Restrictions) -> None:
+        self.state, self.rules = state, rules
+        self.allowed: Allowed = allowed(state, rules)
+        self.rows: Ints = self.allowed.instances
+        self.deviations = Deviations(state)
+        self.reserved = Reserved(state)
+        self.checks = Checks(state, rules)
+        self.sums = Sums(state, rules)
+        self.targets = np.flatnonzero(state.limits.online)
+        self._moving_states = rules.evacuate or bool((~state.limits.online[:-1]).any())
+
+    def refresh(self) -> None:
+        if self._moving_states:
+            self.allowed = allowed(self.state, self.rules)
+            self.rows = self.allowed.instances
+        self.deviations.refresh()
+        self.reserved.refresh()
+        self.checks.refresh()
+        self.sums.refresh()
+
+    def block(self, rows: Ints, columns: Ints | None = None) -> Block:
+        """All moves of the instances `rows` to the nodes `columns`."""
+        peers = self._peers(rows, columns)
+        becomes, both_secondary, both_primary, swapped = self.deviations.block(rows, columns)
+        change, failover = self._reserve(peers)
+        change[0] += both_secondary
+        both_primary_swapped = swapped[:, None] + both_primary
+        change[1] += both_primary_swapped
+        change[2] += becomes
+        change[2] += both_secondary
+        change[3] += becomes
+        change[3] += both_primary
+        failover += swapped
+        self.sums.add(change, failover, peers)
+        fits, fits_failover = self.checks.masks(rows, peers)
+        per_target, swap = self.allowed.per_target[:, rows], self.allowed.failover[rows]
+        fits &= per_target[:, :, None]
+        change[~fits] = np.inf
+        failover[~(fits_failover & swap)] = np.inf
+        return Block(rows, columns, failover, change)
+
+    def _peers(self, rows: Ints, columns: Ints | None) -> Peers:
+        state = self.state
+        primary, secondary = state.primary[rows], state.secondary[rows]
+        table, turned = state.peers[:, :state.count + 1], state.peers_by_primary
+        wanted = state.amounts.reserved[rows]
+        count = state.count if columns is None else len(columns)
+        kept = np.empty((4, len(rows), count))
+        nodes = slice(0, state.count) if columns is None else columns
+        kept[0], kept[1] = turned[primary][:, nodes], turned[secondary][:, nodes]
+        kept[2], kept[3] = table[primary][:, nodes], table[secondary][:, nodes]
+        kept += wanted[:, None]
+        entry = table[secondary, primary]
+        rest = np.where(state.largest_at[secondary] == primary, state.largest[1, secondary],
+                        state.largest[0, secondary])
+        return Peers(rows, primary, secondary, columns, wanted, kept,
+                     after_loss=np.maximum(entry - wanted, rest), swapped=table[primary, secondary] + wanted)
+
+    def _reserve(self, peers: Peers) -> tuple[Floats, Floats]:
+        """What the two metrics of reserved memory make of each candidate."""
+        reserved, largest = self.reserved, self.state.largest[0]
+        per, twice = reserved.per_unit, reserved.twice
+        pri, sec = peers.primary, peers.secondary
+        nodes = slice(0, self.state.count) if peers.columns is None else peers.columns
+        loss = (peers.after_loss - largest[sec]) * per[sec]
+        loss_square = loss * (twice[sec] + loss)
+        gain = np.empty_like(peers.kept)
+        np.subtract(peers.kept[:2], largest[nodes], out=gain[:2])
+        np.subtract(peers.kept[2], largest[pri][:, None], out=gain[2])
+        np.subtract(peers.kept[3], peers.after_loss[:, None], out=gain[3])
+        np.maximum(gain, 0.0, out=gain)
+        gain[:2] *= per[nodes]
+        gain[2] *= per[pri][:, None]
+        gain[3] *= per[sec][:, None]
+        gain[3] += loss[:, None]
+        square = np.empty_like(gain)
+        np.add(gain[:2], twice[nodes], out=square[:2])
+        np.add(gain[2], twice[pri][:, None], out=square[2])
+        np.add(gain[3], twice[sec][:, None], out=square[3])
+        square *= gain
+        gain[:3] += loss[:, None]
+        square[:3] += loss_square[:, None]
+        gained = np.maximum(peers.swapped - largest[pri], 0.0) * per[pri]
+        swap = reserved.change(gained + loss, gained * (twice[pri] + gained) + loss_square)
+        return reserved.change(gain, square), swap

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What each instance weighs on its nodes, as arrays: amounts that count for real instances and, with the suffix
+`_forth`, amounts that count for forthcoming ones too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hbal.model import Instance, Mirror
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+LOADS = ("cpu", "memory", "disk", "network")
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """One entry an instance.  All amounts are floats that hold whole numbers, but for the loads."""
+
+    memory: Floats
+    """Taken on the primary while it runs."""
+    memory_forth: Floats
+    reserved: Floats
+    """Kept free on the secondary."""
+    cpus: Floats
+    cpus_forth: Floats
+    disk: Floats
+    disk_forth: Floats
+    spindles: Floats
+    """Physical spindles, taken on nodes with exclusive storage; 0 where there are no data."""
+    spindles_known: Bools
+    spindle_use: Floats
+    spindle_use_forth: Floats
+    loads: Floats
+    """Four rows, in the order of LOADS."""
+    real: Bools
+    local: Bools
+    running: Bools
+    """Uses memory."""
+    drbd: Bools
+    external: Bools
+    movable: Bools
+
+    def __len__(self) -> int:
+        return len(self.memory)
+
+    @classmethod
+    def of(cls, instances: Sequence[Instance]) -> "Amounts":
+        def column(values: list[float]) -> Floats:
+            return np.array(values, dtype=np.float64)
+
+        def flags(values: list[bool]) -> Bools:
+            return np.array(values, dtype=np.bool_)
+
+        real = flags([not one.forthcoming for one in instances])
+        local = flags([one.template.local for one in instances])
+        online = flags([one.online for one in instances])
+        running = flags([one.uses_memory for one in instances])
+        memory = column([one.memory for one in instances])
+        disk = column([one.disk for one in instances]) * local
+        cpus = column([one.vcpus for one in instances]) * online
+        spindle_use = column([one.spindle_use for one in instances]) * local
+        spindles = [one.spindles for one in instances]
+        drbd = flags([one.template.has_secondary and one.secondary >= 0 for one in instances])
+        loads = column([value for one in instances
+                        for value in (one.load.cpu, one.load.memory, one.load.disk, one.load.network)])
+        return cls(
+            memory=memory * running, memory_forth=memory, running=running,
+            reserved=memory * flags([one.reserves_memory for one in instances]) * drbd,
+            cpus=cpus * real, cpus_forth=cpus, disk=disk * real, disk_forth=disk,
+            spindles=column([value or 0 for value in spindles]),
+            spindles_known=flags([value is not None for value in spindles]),
+            spindle_use=spindle_use * real, spindle_use_forth=spindle_use,
+            loads=np.ascontiguousarray(loads.reshape(-1, 4).T) * real, real=real, local=local, drbd=drbd,
+            external=flags([one.template.mirror is Mirror.EXTERNAL for one in instances]),
+            movable=flags([one.movable and one.auto_balance for one in instances]))

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The deviations of the score, prepared so that what a move does to all of them is one product of matrices.
+
+A deviation over N nodes with values x (mean taken off) and V = sum x²/N becomes, when values change by d on a few
+nodes, sqrt(V + (sum d (2x + d) - (sum d)²/N) / N).  An instance leaves one node (a change s there) and comes to a
+target t with the change a·b[t]: a is its amount, b what a unit of it does to the value of that node.  The
+expression below the root is then a sum of products of something of the instance and something of the target.
+
+Deviations that cannot differ (the twins for forthcoming instances; loads that are equal) are merged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hbal.core import score
+from hbal.core.arrays import State
+from hbal.core.instances import Bools, Floats, Ints
+from hbal.core.score import PerNode
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One deviation.  `both`: the amount weighs on primary and secondary alike, not only on the primary."""
+
+    weight: float
+    both: bool
+    amount: Floats
+    per_unit: Floats
+    values: PerNode
+    spindles: Floats | None = None
+    """For exclusive storage: the amount that counts on such nodes, where `per_unit` is 0."""
+    per_spindle: Floats | None = None
+    unknown: Bools | None = None
+    """Instances that set the free spindles of a node to -1."""
+
+
+def inverse(values: Floats, online: Bools) -> Floats:
+    """1/x where x is not 0 and the node counts, else 0."""
+    usable = online & (values != 0.0)
+    return np.where(usable, 1.0 / np.where(usable, values, 1.0), 0.0)
+
+
+def planes(state: State) -> list[Plane]:
+    """All deviations but that of the reserved memory, equal ones merged."""
+    amounts, limits = state.amounts, state.limits
+    on = limits.online
+    memory, cpus = -inverse(limits.memory, on), inverse(limits.cpus * limits.speed, on)
+    spindles = inverse(limits.high_spindles, on & ~limits.exclusive)
+    one = np.where(on, 1.0, 0.0)
+    found = [
+        Plane(0.5, False, amounts.memory, memory, score.memory_part),
+        _disk(state, forth=False),
+        Plane(0.5, False, amounts.cpus, cpus, score.cpu_part),
+        *(Plane(1.0, row == 2, amounts.loads[row], one, score.load(row)) for row in range(4)),
+        Plane(0.5, True, amounts.spindle_use, spindles, score.spindle_part),
+        Plane(0.5, False, amounts.memory_forth, memory, score.memory_part_forth),
+        _disk(state, forth=True),
+        Plane(0.5, False, amounts.cpus_forth, cpus, score.cpu_part_forth),
+        Plane(0.5, True, amounts.spindle_use_forth, spindles, score.spindle_part_forth),
+    ]
+    return merged(found, state)
+
+
+def _disk(state: State, *, forth: bool) -> Plane:
+    amounts, limits = state.amounts, state.limits
+    on, exclusive = limits.online, limits.exclusive
+    disk = amounts.disk_forth if forth else amounts.disk
+    values = score.disk_part_forth if forth else score.disk_part
+    per_unit = -inverse(limits.disk, on & ~exclusive)
+    if not exclusive.any():
+        return Plane(0.5, True, disk, per_unit, values)
+    counts = np.ones(len(amounts), dtype=np.bool_) if forth else amounts.real
+    return Plane(0.5, True, disk, per_unit, values, spindles=amounts.spindles * counts,
+                 per_spindle=-inverse(limits.spindles, on & exclusive), unknown=~amounts.spindles_known & counts)
+
+
+def merged(found: Sequence[Plane], state: State) -> list[Plane]:
+    same: dict[tuple[object, ...], Plane] = {}
+    for plane in found:
+        key = (plane.both, plane.amount.tobytes(), plane.per_unit.tobytes(), plane.values(state).tobytes(),
+               None if plane.spindles is None else plane.spindles.tobytes(),
+               None if plane.unknown is None else plane.unknown.tobytes())
+        known = same.get(key)
+        weight = plane.weight + (known.weight if known else 0.0)
+        same[key] = Plane(weight, plane.both, plane.amount, plane.per_unit, (known or plane).values,
+                          plane.spindles, plane.per_spindle, plane.unknown)
+    return sorted(same.values(), key=lambda plane: plane.both)
+
+
+class Deviations:
+    """The planes of a state stacked: those of the primary, then those of both nodes for an instance that leaves its
+    secondary, then the same ones for one that leaves its primary.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.planes = planes(state)
+        self.state = state
+        self.online = state.limits.online
+        self.nodes_online = int(self.online.sum())
+        self.single = sum(not plane.both for plane in self.planes)
+        self.double = len(self.planes) - self.single
+        order = [*range(len(self.planes)), *range(self.single, len(self.planes))]
+        self.order = np.array(order)
+        chosen = [self.planes[index] for index in order]
+        self.weights = np.array([plane.weight for plane in chosen])
+        self.amount = np.array([plane.amount for plane in chosen])
+        self.per_unit = np.array([plane.per_unit for plane in chosen])
+        self.spindles: Floats | None = None
+        self.per_spindle: Floats | None = None
+        self.unknown: Floats | None = None
+        if any(plane.spindles is not None for plane in chosen):
+            self._exclusive(chosen)
+        self.leaves_secondary = np.zeros(len(chosen), dtype=np.bool_)
+        self.leaves_secondary[self.single:len(self.planes)] = True
+
+    def _exclusive(self, chosen: list[Plane]) -> None:
+        nothing, nowhere = np.zeros_like(self.amount[0]), np.zeros_like(self.per_unit[0])
+        self.spindles = np.array([nothing if one.spindles is None else one.spindles for one in chosen])
+        self.per_spindle = np.array([nowhere if one.per_spindle is None else one.per_spindle for one in chosen])
+        self.unknown = np.array([nothing if one.unknown is None else one.unknown * 1.0 for one in chosen])
+
+    def refresh(self) -> None:
+        """Take up the state as it is now; to be called after each change of it."""
+        state, count = self.state, self.nodes_online
+        values = np.zeros((len(self.planes), state.count + 1))
+        for row, plane in enumerate(self.planes):
+            values[row, :-1] = plane.values(state)
+        values[:, ~self.online] = 0.0
+        values -= (values.sum(axis=1) / count)[:, None]
+        values[:, ~self.online] = 0.0
+        self.mean_square = (np.einsum("mn,mn->m", values, values) / count)[self.order]
+        self.centred = values[self.order]
+        roots = self.weights * np.sqrt(self.mean_square)
+        self.root_single = float(roots[:self.single].sum())
+        self.root_double = float(roots[self.single:len(self.planes)].sum())
+        self.columns = self._columns()
+
+    def _columns(self) -> Floats:
+        """Planes x features x nodes; the squared weight is in them."""
+        count, per = self.nodes_online, self.per_unit
+        features = [2.0 / count * per * self.centred, (1.0 - 1.0 / count) / count * per * per, -2.0 / count**2 * per]
+        if self.per_spindle is not None and self.unknown is not None:
+            per = self.per_spindle
+            features += [2.0 / count * per * self.centred, (1.0 - 1.0 / count) / count * per * per,
+                         -2.0 / count**2 * per]
+            gone = self._emptied()
+            features += [(2.0 * gone * self.centred + (1.0 - 1.0 / count) * gone * gone) / count,
+                         -2.0 / count**2 * gone]
+        features.append(np.ones_like(self.per_unit))
+        stacked: Floats = np.stack(features, axis=1)
+        stacked *= (self.weights**2)[:, None, None]
+        return np.ascontiguousarray(stacked[:, :, :-1])
+
+    def _emptied(self) -> Floats:
+        """What setting the free spindles to -1 does to the value of a node."""
+        assert self.per_spindle is not None
+        rows = []
+        for index in self.order:
+            forth = self.planes[index].values is score.disk_part_forth
+            rows.append(self.state.free_spindles_forth if forth else self.state.free_spindles)
+        return (np.array(rows) + 1.0) * self.per_spindle
+
+    def block(self, rows: Ints, columns: Ints | None) -> tuple[Floats, Floats, Floats, Floats]:
+        """What moving each of the instances does to the weighted deviations.
+
+        Returns (instances x targets): the primary's part when the target becomes primary; the part of both nodes
+        when the secondary leaves for the target, and when the primary does; and (instances) the primary's part
+        when the secondary becomes primary.
+        """
+        state = self.state
+        primary, secondary = state.primary[rows], state.secondary[rows]
+        source = np.where(self.leaves_secondary[:, None], secondary, primary)
+        amount = self.amount[:, rows]
+        per = np.take_along_axis(self.per_unit, source, 1)
+        leave = -amount * per
+        if self.spindles is not None and self.per_spindle is not None:
+            spindles = self.spindles[:, rows]
+            leave -= spindles * np.take_along_axis(self.per_spindle, source, 1)
+        at_source = np.take_along_axis(self.centred, source, 1)
+        count = self.nodes_online
+        left = leave * (2.0 * at_source + leave)
+        constant = self.mean_square[:, None] + (left - leave * leave / count) / count
+        features = [amount, amount * amount, amount * leave]
+        if self.spindles is not None and self.unknown is not None:
+            unknown = self.unknown[:, rows]
+            features += [spindles, spindles * spindles, spindles * leave, unknown, unknown * leave]
+        features.append(constant)
+        targets = self.columns if columns is None else self.columns[:, :, columns]
+        squares = np.matmul(np.stack(features, axis=2), targets)
+        np.maximum(squares, 0.0, out=squares)
+        np.sqrt(squares, out=squares)
+        one, two = self.single, len(self.planes)
+        swapped = self._swap(rows, leave[:one], left[:one], secondary)
+        return (squares[:one].sum(axis=0) - self.root_single, squares[one:two].sum(axis=0) - self.root_double,
+                squares[two:].sum(axis=0) - self.root_double, swapped)
+
+    def _swap(self, rows: Ints, leave: Floats, left: Floats, secondary: Ints) -> Floats:
+        one, count = self.single, self.nodes_online
+        come = self.amount[:one, rows] * self.per_unit[:one, secondary]
+        both = leave + come
+        change = left + come * (2.0 * self.centred[:one, secondary] + come) - both * both / count
+        roots = np.sqrt(np.maximum(self.mean_square[:one, None] + change / count, 0.0))
+        swapped: Floats = self.weights[:one] @ roots - self.root_single
+        return swapped
+
+
+class Reserved:
+    """The two metrics of the memory that secondaries keep free."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.per_unit = inverse(state.limits.memory, state.limits.online)
+        self.nodes_online = int(state.limits.online.sum())
+
+    def refresh(self) -> None:
+        state, count, online = self.state, self.nodes_online, self.state.limits.online
+        values = np.where(online, state.largest[0] * self.per_unit, 0.0)
+        values -= values.sum() / count
+        self.twice = np.where(online, 2.0 * values, 0.0)
+        self.mean_square = float((self.twice @ self.twice) / (4.0 * count))
+        self.root = self.mean_square**0.5
+
+    def change(self, shift: Floats, square: Floats) -> Floats:
+        """The change of the score when the values change by `shift` in sum, their squares by `square`."""
+        count = self.nodes_online
+        result: Floats = shift * shift
+        result /= -count
+        result += square
+        result /= count
+        result += self.mean_square
+        np.maximum(result, 0.0, out=result)
+        np.sqrt(result, out=result)
+        result -= self.root
+        result += 0.25 * shift
+        return result

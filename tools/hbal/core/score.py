@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The cluster score: twenty metrics, their weights, and their values on a state.
+
+Sums run over the nodes in index order, one after the other, so that scores agree to the last digit with tools that
+add up the same way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hbal.core.arrays import State
+from hbal.core.instances import Floats
+
+PerNode = Callable[[State], Floats]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A part of the score: a deviation over the online nodes, or a sum over online or offline ones."""
+
+    name: str
+    weight: float
+    kind: str
+    """dev, on, off or map."""
+    per_node: PerNode
+
+
+def ratio(over: Floats, under: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return over / under
+
+
+def free_part(free: Floats, total: Floats) -> Floats:
+    """A quotient that is 1 where there is nothing to divide by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total == 0.0, 1.0, free / total)
+
+
+def memory_part(state: State) -> Floats:
+    return ratio(state.unallocated[:-1], state.limits.memory[:-1])
+
+
+def memory_part_forth(state: State) -> Floats:
+    return ratio(state.free_memory_forth[:-1], state.limits.memory[:-1])
+
+
+def disk_part(state: State) -> Floats:
+    return _disk_part(state, state.free_disk, state.free_spindles)
+
+
+def disk_part_forth(state: State) -> Floats:
+    return _disk_part(state, state.free_disk_forth, state.free_spindles_forth)
+
+
+def _disk_part(state: State, disk: Floats, spindles: Floats) -> Floats:
+    limits = state.limits
+    of_disk = free_part(disk, limits.disk)
+    if limits.exclusive.any():
+        of_disk = np.where(limits.exclusive, free_part(spindles, limits.spindles), of_disk)
+    return of_disk[:-1]
+
+
+def reserved_part(state: State) -> Floats:
+    return ratio(state.largest[0, :-1], state.limits.memory[:-1])
+
+
+def cpu_part(state: State) -> Floats:
+    return ratio(ratio(state.used_cpus, state.limits.cpus), state.limits.speed)[:-1]
+
+
+def cpu_part_forth(state: State) -> Floats:
+    return ratio(ratio(state.used_cpus_forth, state.limits.cpus), state.limits.speed)[:-1]
+
+
+def spindle_part(state: State) -> Floats:
+    return ratio(state.used_spindles[:-1], state.limits.high_spindles[:-1])
+
+
+def spindle_part_forth(state: State) -> Floats:
+    return ratio(state.used_spindles_forth[:-1], state.limits.high_spindles[:-1])
+
+
+def load(row: int) -> PerNode:
+    return lambda state: state.loads[row, :-1]
+
+
+def on_node(state: State) -> Floats:
+    return (state.primaries + state.secondaries)[:-1]
+
+
+def on_failing(state: State) -> Floats:
+    return np.where(state.failing[:-1], on_node(state), 0.0)
+
+
+def primaries(state: State) -> Floats:
+    return state.primaries[:-1]
+
+
+def repeated_tags(state: State) -> Floats:
+    """Exclusion tags on the primaries of a node beyond the first of each."""
+    if state.tag_counts is None:
+        return np.zeros(state.count)
+    counts = state.tag_counts[:-1]
+    return counts.sum(axis=1) - (counts > 0).sum(axis=1)
+
+
+def location(state: State) -> Floats:
+    return state.location_score[:-1]
+
+
+def location_pairs(state: State) -> Floats:
+    """One number: pairs of a location and an exclusion tag beyond the first of each."""
+    pairs = state.location_pairs
+    return np.zeros(1) if pairs is None else np.array([pairs.sum() - (pairs > 0).sum()])
+
+
+METRICS = (
+    Metric("free_mem_cv", 0.5, "dev", memory_part),
+    Metric("free_disk_cv", 0.5, "dev", disk_part),
+    Metric("n1_cnt", 1.0, "on", on_failing),
+    Metric("reserved_mem_cv", 1.0, "dev", reserved_part),
+    Metric("offline_all_cnt", 4.0, "off", on_node),
+    Metric("offline_pri_cnt", 16.0, "off", primaries),
+    Metric("vcpu_ratio_cv", 0.5, "dev", cpu_part),
+    Metric("cpu_load_cv", 1.0, "dev", load(0)),
+    Metric("mem_load_cv", 1.0, "dev", load(1)),
+    Metric("disk_load_cv", 1.0, "dev", load(2)),
+    Metric("net_load_cv", 1.0, "dev", load(3)),
+    Metric("pri_tags_score", 2.0, "on", repeated_tags),
+    Metric("spindles_cv", 0.5, "dev", spindle_part),
+    Metric("free_mem_cv_forth", 0.5, "dev", memory_part_forth),
+    Metric("free_disk_cv_forth", 0.5, "dev", disk_part_forth),
+    Metric("vcpu_ratio_cv_forth", 0.5, "dev", cpu_part_forth),
+    Metric("spindles_cv_forth", 0.5, "dev", spindle_part_forth),
+    Metric("location_score", 1.0, "on", location),
+    Metric("location_exclusion_score", 1.0, "map", location_pairs),
+    Metric("reserved_mem_rtotal", 0.25, "on", reserved_part),
+)
+
+
+def added(values: Floats) -> float:
+    """The sum, one entry after the other."""
+    return float(np.add.accumulate(values)[-1]) if len(values) else 0.0
+
+
+def deviation(values: Floats) -> float:
+    """The population standard deviation; NaN when a value is not finite."""
+    if not len(values):
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        centred = values - added(values) / len(values)
+        return float(np.sqrt(added(centred * centred) / len(values)))
+
+
+def components(state: State) -> list[tuple[Metric, float]]:
+    """Each metric with its value, in the order of METRICS."""
+    online = state.limits.online[:-1]
+    return [(metric, component(metric, state, online)) for metric in METRICS]
+
+
+def component(metric: Metric, state: State, online: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> float:
+    values = metric.per_node(state)
+    if metric.kind == "map":
+        return float(values[0])
+    if metric.kind == "off":
+        return added(values[~online])
+    return deviation(values[online]) if metric.kind == "dev" else added(values[online])
+
+
+def total(parts: list[tuple[Metric, float]]) -> float:
+    score = 0.0
+    for metric, value in parts:
+        score += metric.weight * value
+    return score
+
+
+def score(state: State) -> float:
+    """The score of all nodes of the state: the lower the better; 0 without online nodes."""
+    return total(components(state)) if state.limits.online.any() else 0.0
+
+
+def optimum(state: State) -> float:
+    """What the last metric cannot fall below, however the memory to reserve is spread over the nodes."""
+    memory = state.limits.memory[:-1]
+    if len(memory) < 2:
+        return 0.0
+    whole, largest = added(memory), float(memory.max())
+    if whole <= largest:
+        return 0.0
+    kept = float(state.peers.sum())
+    return 0.25 * (kept / (whole - largest) - kept / whole)
