@@ -144,7 +144,8 @@ def test_info_of_an_instance(cluster):
     lines = cluster.gnt("gnt-instance", "info", "web1").splitlines()
     assert lines[0] == "- Instance name: web1"
     for line in ("  State: configured to be up, actual state is up", "    - primary: node1",
-                 "  Disk template: sharedfile", "    minmem: 64", "    vcpus: default (1)", "    - disk/0: sharedfile, size 16M"):
+                 "  Disk template: sharedfile", "    minmem: 64", "    vcpus: default (1)",
+                 "    - disk/0: sharedfile, size 16M"):
         assert line in lines, line
     assert any(line.startswith("  Allocated network port: 1") for line in lines)
     static = cluster.gnt("gnt-instance", "info", "-s", "web1")

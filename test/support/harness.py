@@ -147,7 +147,7 @@ class Harness(Remains):
 
     def is_running(self, daemon: str, node: str | None = None) -> bool:
         try:
-            return not gone(self.pid(daemon, node))
+            return not processes.ended(self.pid(daemon, node))
         except (OSError, IndexError):
             return False
 
@@ -158,7 +158,7 @@ class Harness(Remains):
     def kill(self, daemon: str, node: str | None = None) -> None:
         pid = self.pid(daemon, node)
         os.kill(pid, signal.SIGKILL)
-        self.until(lambda: gone(pid), what=f"{daemon} is gone")
+        self.until(lambda: processes.ended(pid), what=f"{daemon} is gone")
 
     def start(self, daemon: str, node: str | None = None) -> None:
         done = self.run(daemon, node=node)
@@ -184,14 +184,6 @@ class Harness(Remains):
         while not condition():
             assert time.monotonic() < end, f"{what} did not come true within {seconds} s"
             time.sleep(0.02)
-
-
-def gone(pid: int) -> bool:
-    """Whether the process has ended, be it that nobody took note of that yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 @contextmanager

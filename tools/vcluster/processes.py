@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -59,9 +60,20 @@ def power_cut(layout: Layout, node: str) -> int:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(processes, timeout=5)
+        end = time.monotonic() + 5
+        while not all(ended(process.pid) for process in processes) and time.monotonic() < end:
+            time.sleep(0.01)
     shutil.rmtree(layout.root(node) / "run", ignore_errors=True)
     return len(killed)
+
+
+def ended(pid: int) -> bool:
+    """Whether nothing of the process runs any more; nobody may have taken note of its end yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) <= 1
+    except OSError:
+        return True
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
