@@ -110,7 +110,7 @@ def parse_node(line: str, groups: dict[str, int]) -> Node:
         raise LoadError(f"Unknown group '{uuid}' for node {name}")
     try:
         if "?" in columns[1:7]:
-            return Node(name, group, offline=True, spindles=0, master=columns[7] == "M")
+            return Node(name, group, offline=True, spindles=0, node_cpus=0, master=columns[7] == "M")
         return Node(
             name, group,
             total_memory=size(number, columns[1]), node_memory=size(whole, columns[2]), free_memory=whole(columns[3]),
