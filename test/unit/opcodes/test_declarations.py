@@ -45,7 +45,8 @@ def wire(op_id: str) -> dict[str, Any]:
 
 
 def test_no_opcode_is_missing_or_too_much() -> None:
-    assert set(REGISTRY) == set(EXPECTED)
+    ours = {op_id for op_id, cls in REGISTRY.items() if cls.__module__.startswith("gantry.")}  # tests declare some too
+    assert ours == set(EXPECTED)
 
 
 @pytest.mark.parametrize("op_id", sorted(EXPECTED))

@@ -5,6 +5,7 @@ import asyncio
 
 import pytest
 
+from gantry import opcodes
 from gantry.errors import NotFound, ParameterError, WrongInput
 from gantry.query import live, query
 from gantry.query.world import World
@@ -286,10 +287,11 @@ def test_fields_of_networks(field, wanted):
 
 
 def test_jobs():
+    opcodes.load_all()  # as the master daemon does: summaries name what an opcode is about
     queue = FakeQueue(job(12), job(3, "running", end=None), archived=[job(1, archived=True)])
     assert ask("job", ["id", "status", "end_ts", "summary", "priority"], queue=queue) == [
-        [[0, 3], [0, "running"], [3, None], [0, ["TEST_DELAY"]], [0, 0]],
-        [[0, 12], [0, "success"], [0, [1700000009, 5]], [0, ["TEST_DELAY"]], [0, 0]]]
+        [[0, 3], [0, "running"], [3, None], [0, ["TEST_DELAY(1.0)"]], [0, 0]],
+        [[0, 12], [0, "success"], [0, [1700000009, 5]], [0, ["TEST_DELAY(1.0)"]], [0, 0]]]
     assert values("job", "id", queue=queue) == [3, 12]
     assert ask("job", ["id", "archived"], queue=queue) == [
         [[0, 1], [0, True]], [[0, 3], [0, False]], [[0, 12], [0, False]]]
