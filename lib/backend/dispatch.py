@@ -18,7 +18,7 @@ _MODULE_OF_PREFIX = {"hooks": "hooks", "store": "store", "leader": "leader", "ta
                      "disks": "disk", "os": "os", "instance": "instance", "instances": "instance",
                      "hypervisor": "instance", "migration": "migration"}
 """Module of a call by the first word of its name; calls of any other word are in `node`."""
-_MODULE_OF = {"master_stop": "leader"}
+_MODULE_OF = {"master_stop": "leader", "master_ip_start": "master_ip", "master_ip_stop": "master_ip"}
 """Exceptions from that."""
 
 

@@ -55,4 +55,5 @@ def _say_missing(name: str, volumes: list[Any], bad_nodes: dict[str, str]) -> No
     output.line(f"Instance {name} has missing logical volumes:")
     for node, volume in volumes:
         broken = "broken node " if node in bad_nodes else ""
-        output.line(f"\t{broken}{node} /dev/{volume}")
+        place = volume if volume.startswith("/") else f"/dev/{volume}"
+        output.line(f"\t{broken}{node} {place}")

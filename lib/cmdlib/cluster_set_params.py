@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_CLUSTER_SET_PARAMS: change parameters of the cluster."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.cmdlib import pool
+from gantry.cmdlib import master_ip, pool
 from gantry.cmdlib.base import ALL, Hooks, Locks, LogicalUnit
 from gantry.cmdlib.cluster_params import changed_fields
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
-from gantry.errors import NodeError, WrongInput, WrongState
+from gantry.errors import Error, WrongInput, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Cluster, Node
 from gantry.objects.plan import Action, Plan, Several, Step, Update
@@ -17,6 +18,10 @@ from gantry.opcodes.cluster import ClusterSetParams
 from gantry.rpc import calls
 
 _COMMON = frozenset({"dry_run", "debug_level", "priority", "depends", "comment", "reason", "force"})
+
+
+ADDRESS = frozenset({"master_netdev", "master_netmask"})
+"""Fields that say where the cluster's address is."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class ClusterSetParamsUnit(LogicalUnit[ClusterSetParams, Change], op=ClusterSetP
             answers = await view.nodes.call_many(nodes, calls.hypervisor_validate, hypervisor=hypervisor,
                                                  hvparams=fields["hvparams"][hypervisor])
             for uuid, answer in answers.items():
-                if isinstance(answer, NodeError) and not answer.may_pass:
+                if isinstance(answer, Error) and not answer.may_pass:
                     raise WrongInput(detail=f"Hypervisor parameter validation failed on node "
                                             f"{view.config.nodes[uuid].name}: {answer}")
 
@@ -82,9 +87,28 @@ class ClusterSetParamsUnit(LogicalUnit[ClusterSetParams, Change], op=ClusterSetP
         for node in seen.promoted:
             actions.append(Update(table="nodes", uuid=node.uuid, fields={"master_candidate": True}))
             undos.append(Update(table="nodes", uuid=node.uuid, fields={"master_candidate": False}))
-        return Plan(steps=(Step(title="", action=Several(actions=actions), undo=Several(actions=undos)),))
+        record = Step(title="", action=Several(actions=actions), undo=Several(actions=undos))
+        return Plan(steps=(*self._address_down(seen), record, *self._address_up(seen)))
+
+    def _address_down(self, seen: Change) -> tuple[Step, ...]:
+        old = seen.before
+        if not ADDRESS & seen.fields.keys():
+            return ()
+        return (Step(title=f"taking the cluster address {_shown(old)} down",
+                     action=master_ip.stop(old), undo=master_ip.start(old), weight=0.5, may_fail=self.op.force),)
+
+    def _address_up(self, seen: Change) -> tuple[Step, ...]:
+        if not ADDRESS & seen.fields.keys():
+            return ()
+        new = dataclasses.replace(seen.before, **{name: seen.fields[name] for name in ADDRESS & seen.fields.keys()})
+        return (Step(title=f"bringing the cluster address {_shown(new)} up",
+                     action=master_ip.start(new), undo=master_ip.stop(new), weight=1.0),)
 
     def hooks(self, seen: Change) -> Hooks:
         master = (seen.before.master_node,)
         return Hooks(path="cluster-modify", object_type="CLUSTER", target=seen.before.name,
                      env={"NEW_VG_NAME": str(self.op.vg_name)}, pre_nodes=master, post_nodes=master)
+
+
+def _shown(cluster: Cluster) -> str:
+    return f"{cluster.master_ip}/{cluster.master_netmask} on {cluster.master_netdev}"

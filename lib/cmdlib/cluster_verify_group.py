@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_CLUSTER_VERIFY_GROUP: check the nodes and instances of one group."""
 
-from gantry.cmdlib import verify_checks
-from gantry.cmdlib.base import Locks, LogicalUnit
+from gantry.cmdlib import hookenv, verify_checks
+from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.verify_checks import Seen
 from gantry.cmdlib.verify_report import Problem, Report
 from gantry.cmdlib.view import View
@@ -44,7 +44,20 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         instances = _instances(config, group)
         seen = await self._look(view, online, instances)
         self._report(report, config, seen, instances)
+        report.title("Hooks Results")
+        report.add_all(await self._hooks(view, online))
         return not report.failed
+
+    async def _hooks(self, view: View, online: tuple[Node, ...]) -> list[Problem]:
+        """Run the hooks of the check itself, which are a part of it: a script that fails is an error found."""
+        config = view.config
+        env = {"CLUSTER_TAGS": " ".join(sorted(config.cluster.tags)),
+               **{f"NODE_TAGS_{node.name}": " ".join(sorted(node.tags)) for node in online}}
+        hooks = Hooks(path="cluster-verify", object_type="CLUSTER", target=config.cluster.name, env=env)
+        answers = await view.nodes.call_many(
+            [node.uuid for node in online], calls.hooks_run, phase="post", path=hooks.path,
+            env=hookenv.environment(config, self.op.OP_ID, "post", hooks))
+        return [problem for node in online for problem in verify_checks.check_hooks(node, answers[node.uuid])]
 
     async def _look(self, view: View, online: tuple[Node, ...], instances: tuple[Instance, ...]) -> Seen:
         cluster, nodes = view.config.cluster, view.nodes
@@ -65,7 +78,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
                              instances: tuple[Instance, ...]) -> dict[str, list[tuple[str, str]]]:
         by_node: dict[str, list[tuple[Instance, Disk]]] = {}
         for instance in instances:
-            if instance.primary_node in alive:
+            if instance.primary_node in alive and instance.disks:
                 by_node.setdefault(instance.primary_node, []).extend(
                     (instance, disk) for disk in view.config.disks_of(instance))
         missing: dict[str, list[tuple[str, str]]] = {}
@@ -102,7 +115,6 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.title("Other Notes")
         for note in verify_checks.notes(config, seen, instances):
             report.notice(note)
-        report.title("Hooks Results")
 
     def plan(self, seen: bool) -> Plan:  # noqa: FBT001 - the one value there is
         return Plan(result=seen)

@@ -2,15 +2,16 @@
 """What group add and group modify have in common: own parameters of a node group."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
-from gantry.config.config import Config
+from gantry.cmdlib.base import Hooks
 from gantry.objects import ipolicy, params
 from gantry.objects.cluster import NodeGroup
 from gantry.opcodes.group import GroupAdd, GroupSetParams
 
 
-def changed(config: Config, group: NodeGroup, given: GroupAdd | GroupSetParams) -> NodeGroup:
+def changed(group: NodeGroup, given: GroupAdd | GroupSetParams) -> NodeGroup:
     """`group` with the given parameters (None leaves a value alone); raises ParameterError or WrongInput."""
     fields: dict[str, Any] = {}
     if given.alloc_policy is not None:
@@ -26,3 +27,8 @@ def changed(config: Config, group: NodeGroup, given: GroupAdd | GroupSetParams) 
     if given.disk_state is not None:
         fields["disk_state_static"] = {**group.disk_state_static, **given.disk_state}
     return dataclasses.replace(group, **fields)
+
+
+def hooks(path: str, group: str, nodes: tuple[str, ...], env: Mapping[str, str]) -> Hooks:
+    """Hooks of a node group on `nodes` (UUIDs), before and after."""
+    return Hooks(path=path, object_type="GROUP", target=group, env=dict(env), pre_nodes=nodes, post_nodes=nodes)

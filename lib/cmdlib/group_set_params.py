@@ -20,20 +20,25 @@ FIELDS = ("alloc_policy", "ndparams", "diskparams", "ipolicy", "hv_state_static"
 class Change:
     before: NodeGroup
     after: NodeGroup
+    master: str
 
 
 class GroupSetParamsUnit(LogicalUnit[GroupSetParams, Change], op=GroupSetParams):
     """Result: [[parameter, new value], ...] for node and disk parameters."""
 
     def locks(self, view: View) -> Locks:
-        return Locks(exclusive={"nodegroup": frozenset({view.config.group(self.op.group_name).uuid})})
+        config = view.config
+        group = config.group(self.op.group_name)
+        names = frozenset(instance.name for node in config.members_of(group.uuid)
+                          for instance in config.primaries_of(node.uuid))
+        return Locks(exclusive={"nodegroup": frozenset({group.uuid})}, shared={"instance": names})
 
     async def check(self, view: View) -> Change:
         group = view.config.group(self.op.group_name)
-        after = group_params.changed(view.config, group, self.op)
+        after = group_params.changed(group, self.op)
         if after == group and not self._anything_given():
             raise WrongInput(detail="Please pass at least one modification")
-        return Change(group, after)
+        return Change(group, after, view.config.cluster.master_node)
 
     def _anything_given(self) -> bool:
         op = self.op
@@ -56,5 +61,6 @@ class GroupSetParamsUnit(LogicalUnit[GroupSetParams, Change], op=GroupSetParams)
         return Plan(steps=(Step(title="", action=action, undo=undo),), result=result)
 
     def hooks(self, seen: Change) -> Hooks:
-        return Hooks(path="group-modify", object_type="GROUP", target=seen.before.name,
-                     env={"GROUP_NAME": seen.before.name, "NEW_ALLOC_POLICY": str(self.op.alloc_policy)})
+        name = seen.before.name
+        return group_params.hooks("group-modify", name, (seen.master,),
+                                  {"GROUP_NAME": name, "NEW_ALLOC_POLICY": str(self.op.alloc_policy)})

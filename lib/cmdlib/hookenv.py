@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gantry import paths
 from gantry.cmdlib import nics
 from gantry.cmdlib.base import Hooks
 from gantry.config import effective
@@ -18,6 +19,21 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     return " ".join(map(str, value)) if isinstance(value, (list, tuple, frozenset)) else str(value)
+
+
+def environment(config: Config, op_id: str, phase: str, hooks: Hooks) -> dict[str, str]:
+    """Everything a script gets but PATH, with the GANETI_ prefix."""
+    cluster = config.cluster
+    master = config.nodes.get(cluster.master_node)
+    env = {"HOOKS_VERSION": VERSION, "HOOKS_PHASE": phase, "HOOKS_PATH": hooks.path, "OP_CODE": op_id,
+           "OBJECT_TYPE": hooks.object_type, "DATA_DIR": str(paths.here().state), "CLUSTER": cluster.name,
+           "MASTER": master.name if master else ""}
+    if hooks.target:
+        env["OP_TARGET"] = hooks.target
+    env |= hooks.env
+    if phase == "post":
+        env |= {f"POST_{name}": value for name, value in (hooks.env | hooks.post_env).items()}
+    return {f"GANETI_{name}": str(value) for name, value in env.items()}
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -94,11 +94,12 @@ def _params(place: Place, nic: Nic, spec: Mapping[str, Any], network: Network | 
         if network.uuid not in place.group.networks:
             raise WrongInput(detail=f"Network '{network.name}' is not connected to node group '{place.group.name}'")
         return {}
-    own = {key: RESET if value == AUTO else _vlan(value) if key == "vlan" else value for key, value in given.items()}
+    own = {key: RESET if value == AUTO else vlan(value) if key == "vlan" else value for key, value in given.items()}
     return merge_nic(nic.nicparams, own)
 
 
-def _vlan(value: str) -> str:
+def vlan(value: str) -> str:
+    """A VLAN specification in its normal form; raises WrongInput."""
     if not _VLAN.match(value):
         raise WrongInput(detail=f"Specified VLAN parameter is invalid : {value}")
     return f".{value}" if value[:1].isdigit() else value

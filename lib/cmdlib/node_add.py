@@ -79,6 +79,8 @@ class NodeAddUnit(LogicalUnit[NodeAdd, Joining], op=NodeAdd):
         return next(iter(config.groups.values()))
 
     def _check_addresses(self, config: Config, name: str, addresses: set[str]) -> None:
+        if config.cluster.master_ip in addresses:
+            raise AlreadyExists(kind="Address", name=f"{config.cluster.master_ip} (of the cluster)")
         for node in config.nodes.values():
             used = {node.primary_ip, node.secondary_ip} & addresses
             if used and node.name != name:
@@ -115,4 +117,4 @@ class NodeAddUnit(LogicalUnit[NodeAdd, Joining], op=NodeAdd):
         return Hooks(path="node-add", object_type="NODE", target=node.name, pre_nodes=seen.hook_nodes,
                      post_nodes=(*seen.hook_nodes, node.uuid),
                      env={"NODE_NAME": node.name, "NODE_PIP": node.primary_ip, "NODE_SIP": node.secondary_ip,
-                          "MASTER_CAPABLE": str(self.op.master_capable), "VM_CAPABLE": str(self.op.vm_capable)})
+                          "MASTER_CAPABLE": str(node.master_capable), "VM_CAPABLE": str(node.vm_capable)})

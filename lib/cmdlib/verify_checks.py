@@ -13,11 +13,13 @@ from gantry.errors import NodeError
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Instance
 from gantry.objects.ipolicy import InstanceSpec, check_instance
-from gantry.objects.node import NodeInfo, NodeReport, Version
+from gantry.objects.node import HookResult, NodeInfo, NodeReport, Version
 from gantry.objects.vm import VmStatus
 
 MAX_CLOCK_SKEW = 150.0
 """Seconds."""
+HOOK_FAILED = 1
+"""Code of a script that failed, in HookResult."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ def _check_report(node: Node, report: NodeReport | NodeError, asked: float) -> I
                       f"its clock differs by {skew:.0f} s from the master's, {MAX_CLOCK_SKEW:.0f} s are allowed")
     for problem in report.problems:
         yield Problem(problem.code, "node", node.name, problem.message, problem.warning)
+
+
+def check_hooks(node: Node, results: list[HookResult] | NodeError) -> Iterator[Problem]:
+    """What became of the scripts in cluster-verify-post.d."""
+    if isinstance(results, NodeError):
+        yield Problem("ENODEHOOKS", "node", node.name, f"Communication failure in hooks execution: {results}")
+        return
+    for result in results:
+        if result.code == HOOK_FAILED:
+            yield Problem("ENODEHOOKS", "node", node.name,
+                          f"Script {result.script} failed, output: {result.output or '(no output)'}")
 
 
 def check_instances(config: Config, seen: Seen, instances: tuple[Instance, ...]) -> Iterator[Problem]:

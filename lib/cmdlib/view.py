@@ -50,5 +50,8 @@ class View(Protocol):
     def warn(self, line: str) -> None:
         """` - WARNING: ` and the line."""
 
+    def locked(self, level: str) -> frozenset[str]:
+        """Names whose locks are held at a level: of an opportunistic one, those that were free."""
+
     def new_uuid(self) -> str:
         """A fresh UUID; `plan` itself may not make one."""

@@ -6,31 +6,16 @@ from typing import Any
 
 from gantry import paths
 from gantry.cmdlib.base import Hooks
+from gantry.cmdlib.hookenv import environment
 from gantry.errors import HooksAbort, NodeError
 from gantry.jqueue.services import Services
 from gantry.objects.node import HookResult
 from gantry.rpc import calls
 
-VERSION = "2"
 FAILED = 1
 """Code of a script that failed, in HookResult."""
 
 Warn = Callable[[str], None]
-
-
-def environment(services: Services, op_id: str, phase: str, hooks: Hooks) -> dict[str, str]:
-    """Everything a script gets but PATH, with the GANETI_ prefix."""
-    cluster = services.config.cluster
-    master = services.config.nodes.get(cluster.master_node)
-    env = {"HOOKS_VERSION": VERSION, "HOOKS_PHASE": phase, "HOOKS_PATH": hooks.path, "OP_CODE": op_id,
-           "OBJECT_TYPE": hooks.object_type, "DATA_DIR": str(paths.here().state), "CLUSTER": cluster.name,
-           "MASTER": master.name if master else ""}
-    if hooks.target:
-        env["OP_TARGET"] = hooks.target
-    env |= hooks.env
-    if phase == "post":
-        env |= {f"POST_{name}": value for name, value in (hooks.env | hooks.post_env).items()}
-    return {f"GANETI_{name}": str(value) for name, value in env.items()}
 
 
 async def run_pre(services: Services, op_id: str, hooks: Hooks, warn: Warn) -> None:
@@ -61,7 +46,7 @@ async def _run(services: Services, op_id: str, phase: str, hooks: Hooks, nodes: 
     if not wanted:
         return []
     answers: dict[str, Any] = await services.nodes.call_many(
-        wanted, calls.hooks_run, phase=phase, path=hooks.path, env=environment(services, op_id, phase, hooks))
+        wanted, calls.hooks_run, phase=phase, path=hooks.path, env=environment(config, op_id, phase, hooks))
     failures: list[list[str]] = []
     for uuid, answer in answers.items():
         name = config.nodes[uuid].name if uuid in config.nodes else uuid

@@ -113,6 +113,17 @@ def master_stop() -> None:
     """Stop the master daemon on this node, if one runs: another node took over."""
 
 
+@call(seconds=NORMAL)
+def master_ip_start(netdev: str, address: str, netmask: int, external: bool) -> None:
+    """Bring the cluster's address up here; harmless when it is.  Raises when another host answers there.
+    `external`: by the site's own script."""
+
+
+@call(seconds=NORMAL)
+def master_ip_stop(netdev: str, address: str, netmask: int, external: bool) -> None:
+    """Take the cluster's address down here; harmless when it is not up."""
+
+
 # --- tasks ---
 
 

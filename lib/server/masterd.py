@@ -87,7 +87,7 @@ class Master:
         stack.push_async_callback(replicator.close)
         writer = WatchedWriter(config, store)
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),
-                                  master_calls={"ssconf_push": pusher.push},
+                                  master_calls={"ssconf_redistribute": pusher.redistribute},
                                   no_work=lambda: leader.problem or replicator.problem), self.halt)
         writer.listeners += [pusher.changed, queue.kick]
         await queue.start()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from gantry.cmdlib.view import Nodes
 from gantry.config.config import Config
-from gantry.errors import Error
+from gantry.errors import Error, ExecError
 from gantry.rpc import calls
 from gantry.utils.retry import growing
 
@@ -67,6 +67,14 @@ class SsconfPusher:
             else:
                 self._have[uuid] = values
         return missed
+
+    async def redistribute(self) -> None:
+        """Tell all nodes, also those that were told; raises ExecError when some did not answer."""
+        self._have.clear()
+        missed = await self.push()
+        if missed:
+            raise ExecError(detail=f"the ssconf files of {', '.join(missed)} are not written; they will be when these "
+                                   "nodes answer")
 
     async def _run(self) -> None:
         pauses = growing(1.0, 2.0, 60.0)

@@ -124,8 +124,8 @@ class World:
                 data.pop(name, None)
             return data
         return {
-            "config": {table: {uuid: plain(value) for uuid, value in self.config.tables[table].items()}
-                       for table in ("instances", "disks")},
+            "config": {table: {uuid: plain(value) for uuid, value in objects.items()}
+                       for table, objects in self.config.tables.items()},
             "files": {path: (file.disk, file.size, file.content, tuple(sorted(file.open_on)))
                       for path, file in self.files.items()},
             "guests": {(node, uuid): guest.state for node, guests in self.guests.items()
@@ -231,8 +231,10 @@ class World:
                 self.files[self._place(node, one)].open_on.discard(node)
 
     def _disks_status(self, node, disks):
-        return [{"path": one.file.path, "exists": self._place(node, one) in self.files, "size": one.size,
-                 "open": False, "used": any(self.guests.values())} for one in disks]
+        found = [(one, self.files.get(self._place(node, one))) for one in disks]
+        return [{"path": one.file.path, "exists": file is not None, "size": file.size if file else 0,
+                 "open": file is not None and node in file.open_on, "used": any(self.guests.values())}
+                for one, file in found]
 
     def _disks_rename(self, node, disks, new):
         for old, later in zip(disks, new, strict=True):

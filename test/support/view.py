@@ -25,6 +25,7 @@ class FakeView:
     def __init__(self, world):
         self.config, self.nodes, self.reservations = world.config, WorldNodes(world), FakeReservations()
         self.lines = []
+        self.locks = {}
         self._numbers = itertools.count(1)
 
     @property
@@ -36,6 +37,10 @@ class FakeView:
 
     def warn(self, line):
         self.lines.append(f" - WARNING: {line}")
+
+    def locked(self, level):
+        """`locks`: names by level; nothing is locked unless a test says so."""
+        return frozenset(self.locks.get(level, ()))
 
     def new_uuid(self):
         return f"{next(self._numbers):06x}00-0000-4000-8000-000000000000"

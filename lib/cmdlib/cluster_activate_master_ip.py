@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OP_CLUSTER_ACTIVATE_MASTER_IP: bring the cluster's address up on the master."""
+
+from gantry.cmdlib import master_ip
+from gantry.cmdlib.base import Locks, LogicalUnit
+from gantry.cmdlib.view import View
+from gantry.objects.cluster import Cluster
+from gantry.objects.plan import Plan, Step
+from gantry.opcodes.cluster import ClusterActivateMasterIp
+
+
+class ClusterActivateMasterIpUnit(LogicalUnit[ClusterActivateMasterIp, Cluster], op=ClusterActivateMasterIp):
+    """Harmless when it is up.  Result: null."""
+
+    def locks(self, view: View) -> Locks:
+        return Locks(exclusive_cluster=True)
+
+    async def check(self, view: View) -> Cluster:
+        return view.config.cluster
+
+    def plan(self, seen: Cluster) -> Plan:
+        return Plan(steps=(Step(title="", action=master_ip.start(seen), weight=1.0),))
