@@ -117,7 +117,7 @@ class Kvm(Hypervisor, name="kvm"):
                 self._clear(record)
             return False
         if not success:
-            if migration.has_guest(record):
+            if migration.arrived(record):
                 return True  # asked too late: it runs here and nowhere else
             self._clear(record)
             return False

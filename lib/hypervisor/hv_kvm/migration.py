@@ -121,13 +121,6 @@ def arrived(record: Runtime) -> bool:
     return False
 
 
-def has_guest(record: Runtime) -> bool:
-    """Whether the guest has come in already; does not wait for it."""
-    with suppress(HypervisorError), launch.talk(record) as qmp:
-        return qmp.execute("query-status")["status"] in RUNNING
-    return False
-
-
 def resume(record: Runtime) -> None:
     """The target does not have the guest: it runs on at the source."""
     _stop_sending(record)
