@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hbal import figures
 from hbal.core.arrays import State
 from hbal.core.instances import Floats
 
@@ -116,28 +117,17 @@ def location_pairs(state: State) -> Floats:
     return np.zeros(1) if pairs is None else np.array([pairs.sum() - (pairs > 0).sum()])
 
 
-METRICS = (
-    Metric("free_mem_cv", 0.5, "dev", memory_part),
-    Metric("free_disk_cv", 0.5, "dev", disk_part),
-    Metric("n1_cnt", 1.0, "on", on_failing),
-    Metric("reserved_mem_cv", 1.0, "dev", reserved_part),
-    Metric("offline_all_cnt", 4.0, "off", on_node),
-    Metric("offline_pri_cnt", 16.0, "off", primaries),
-    Metric("vcpu_ratio_cv", 0.5, "dev", cpu_part),
-    Metric("cpu_load_cv", 1.0, "dev", load(0)),
-    Metric("mem_load_cv", 1.0, "dev", load(1)),
-    Metric("disk_load_cv", 1.0, "dev", load(2)),
-    Metric("net_load_cv", 1.0, "dev", load(3)),
-    Metric("pri_tags_score", 2.0, "on", repeated_tags),
-    Metric("spindles_cv", 0.5, "dev", spindle_part),
-    Metric("free_mem_cv_forth", 0.5, "dev", memory_part_forth),
-    Metric("free_disk_cv_forth", 0.5, "dev", disk_part_forth),
-    Metric("vcpu_ratio_cv_forth", 0.5, "dev", cpu_part_forth),
-    Metric("spindles_cv_forth", 0.5, "dev", spindle_part_forth),
-    Metric("location_score", 1.0, "on", location),
-    Metric("location_exclusion_score", 1.0, "map", location_pairs),
-    Metric("reserved_mem_rtotal", 0.25, "on", reserved_part),
+KINDS: tuple[tuple[str, PerNode], ...] = (
+    ("dev", memory_part), ("dev", disk_part), ("on", on_failing), ("dev", reserved_part), ("off", on_node),
+    ("off", primaries), ("dev", cpu_part), ("dev", load(0)), ("dev", load(1)), ("dev", load(2)), ("dev", load(3)),
+    ("on", repeated_tags), ("dev", spindle_part), ("dev", memory_part_forth), ("dev", disk_part_forth),
+    ("dev", cpu_part_forth), ("dev", spindle_part_forth), ("on", location), ("map", location_pairs),
+    ("on", reserved_part),
 )
+"""How each of figures.METRICS is made up."""
+
+METRICS = tuple(Metric(name, weight, kind, per_node)
+                for (name, weight), (kind, per_node) in zip(figures.METRICS, KINDS, strict=True))
 
 
 def added(values: Floats) -> float:
