@@ -155,7 +155,12 @@ def _add_secondary(node: NodeFigures, instance: Instance, index: int) -> None:
 
 
 def _add_either(node: NodeFigures, instance: Instance) -> None:
-    """Disk and spindles, the same for both nodes.  Reported free disk counts what is there already."""
+    """Disk and spindles, the same for both nodes.  What is reported free counts the real instances already; an
+    instance without data about its spindles makes those of the node unknown.
+    """
+    if instance.forthcoming:
+        spindles = instance.spindles
+        node.free_spindles_forth = -1 if spindles is None else node.free_spindles_forth - spindles
     if not instance.template.local:
         return
     node.spindles_forth += instance.spindle_use
@@ -163,7 +168,6 @@ def _add_either(node: NodeFigures, instance: Instance) -> None:
         node.spindles += instance.spindle_use
         return
     node.free_disk_forth -= instance.disk
-    node.free_spindles_forth -= instance.spindles or 0
 
 
 def _location_score(data: ClusterData, instance: Instance) -> int:

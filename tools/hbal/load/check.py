@@ -8,10 +8,13 @@ MOST_MEMORY, MOST_DISK = 512, 1024
 
 
 def warnings(data: ClusterData) -> list[str]:
-    """A sentence for each node that misses memory or disk (`data` is prepared), the last node first."""
+    """A sentence for each node that misses memory or disk (`data` is prepared), the last node first.
+
+    All instances count as if their disks were on their nodes, whatever the template.
+    """
     disk = [int(node.total_disk) - node.free_disk for node in data.nodes]
     for instance in data.instances:
-        if instance.template.local and not instance.forthcoming:
+        if not instance.forthcoming:
             for node in {instance.primary, instance.secondary} - {NO_NODE}:
                 disk[node] -= instance.disk
     return [f"node {node.name} is missing {node.missing_memory} MB ram and {missing // 1024} GB disk"

@@ -28,6 +28,8 @@ def show(options: Options, arguments: Sequence[str]) -> int:
     print(f"Loaded cluster tags: {','.join(data.tags)}")
     if verbosity > 2:
         print(f"Loaded cluster ipolicy: {output.policy_text(data.policy)}")
+    if not data.instances and verbosity > 1:
+        print("Cluster is empty.")
     print(", ".join(("Loaded " + output.counted(len(data.nodes), "node"),
                      output.counted(len(data.instances), "instance"),
                      output.counted(len(data.groups), "node group"))))
