@@ -140,10 +140,14 @@ def fixed_or_short(value: float) -> str:
 
 def node_list(title: str, nodes: Sequence[NodeFigures], fields: Sequence[str]) -> str:
     """The list of nodes (`-p`); `fields` as in the options: none for the usual ones, after a `+` the ones added."""
+    return f"\n{title} status:\n{node_table(nodes, fields)}"
+
+
+def node_table(nodes: Sequence[NodeFigures], fields: Sequence[str]) -> str:
     names = (*DEFAULT_FIELDS, *fields[1:]) if fields[:1] == ("+",) else (fields or DEFAULT_FIELDS)
     columns = [COLUMNS.get(name, UNKNOWN) for name in names]
     rows = [[column.header for column in columns], *([column.cell(one) for column in columns] for one in nodes)]
-    return f"\n{title} status:\n{table('', rows, [column.numeric for column in columns])}"
+    return table("", rows, [column.numeric for column in columns])
 
 
 INSTANCE_HEADERS = ("F", "Name", "Pri_node", "Sec_node", "Auto_bal", "vcpu", "mem", "dsk", "lCpu", "lMem", "lDsk",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from hbal.errors import LoadError
+from hbal.errors import Error, LoadError
 from hbal.load.units import number, whole
 from hbal.model import (
     DEFAULT_POLICY,
@@ -238,8 +238,11 @@ def dump(data: ClusterData) -> str:
 
 
 def save(data: ClusterData, path: str) -> None:
-    """Write `dump(data)` to a file; raises LoadError where that cannot be done."""
-    Path(path).write_text(dump(data), encoding="utf-8")
+    """Write `dump(data)` to a file; raises Error where that cannot be done."""
+    try:
+        Path(path).write_text(dump(data), encoding="utf-8")
+    except (OSError, ValueError) as err:
+        raise Error(f"cannot write {path}: {getattr(err, 'strerror', None) or err}") from err
 
 
 def group_line(group: Group) -> str:
