@@ -58,6 +58,25 @@ class Paths:
         return self.state / "term.json"
 
     @cached_property
+    def rapi(self) -> Path:
+        """Folder of the RAPI daemon's users and tokens."""
+        return self.state / "rapi"
+
+    @cached_property
+    def rapi_users(self) -> Path:
+        return self.rapi / "users"
+
+    @cached_property
+    def rapi_tokens(self) -> Path:
+        """Bearer tokens, hashed (JSON)."""
+        return self.rapi / "tokens.json"
+
+    @cached_property
+    def rapi_certificate(self) -> Path:
+        """Key and certificate that RAPI clients see."""
+        return self.state / "rapi.pem"
+
+    @cached_property
     def sockets(self) -> Path:
         return self.run / "socket"
 

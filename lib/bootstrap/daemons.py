@@ -12,7 +12,8 @@ from gantry import paths
 from gantry.errors import BadEnvironment
 from gantry.utils import command, retry
 
-MODULES = {"gnt-noded": "gantry.server.noded", "gnt-masterd": "gantry.server.masterd"}
+MODULES = {"gnt-noded": "gantry.server.noded", "gnt-masterd": "gantry.server.masterd",
+           "gnt-rapi": "gantry.server.rapi"}
 
 
 def start_daemon(name: str, root: Path) -> None:

@@ -89,6 +89,7 @@ def _write_files(config: Config, cluster_pem: str, node_pem: str) -> None:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
     files.write_atomic(here.cluster_certificate, cluster_pem, mode=0o400)
     files.write_atomic(here.node_certificate, node_pem, mode=0o400)
+    files.write_atomic(here.rapi_certificate, x509.self_signed(cluster.name), mode=0o400)
     promise.accept(FIRST_TERM, cluster.master_node)
     asyncio.run(_store(config))
     for key, text in ssconf.values(config).items():

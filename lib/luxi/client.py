@@ -7,6 +7,7 @@ selects the socket.
 
 import errno
 import os
+import select
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from gantry import paths
 from gantry.constants import LUXI_END
 from gantry.errors import LuxiError, WrongInput
-from gantry.luxi.protocol import PATH_LIMIT, decode_reply, encode_request
+from gantry.luxi.protocol import PATH_LIMIT, decode_reply, encode_request, raw_result
 from gantry.utils.clock import SYSTEM, Clock
 
 CONNECT_SECONDS = 30.0
@@ -82,10 +83,28 @@ class Client:
             self._socket.close()
             self._socket = None
 
+    def drop_if_ended(self) -> None:
+        """Let go of a connection that the server has closed since the last call: a request sent into it would
+        look as if it may have been carried out.
+        """
+        if self._socket is not None:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            if poll.poll(0):
+                self.close()
+
     def call(self, method: str, args: Sequence[Any] = ()) -> Any:
         """The result of `method`.  A request that the server may have carried out is never sent twice, unless
         it is one that changes nothing the second time.
         """
+        return decode_reply(self._exchange(method, args))
+
+    def call_raw(self, method: str, args: Sequence[Any] = ()) -> bytes:
+        """As `call`, the result as its JSON text."""
+        return raw_result(self._exchange(method, args))
+
+    def _exchange(self, method: str, args: Sequence[Any]) -> bytes:
+        """The reply to one request, without its end byte."""
         request = encode_request(method, args)
         pause = PAUSE
         for left in reversed(range(TRIES)):
@@ -94,7 +113,7 @@ class Client:
                 link = self._connected()
                 link.sendall(request)
                 sent = True
-                return decode_reply(self._receive(link))
+                return self._receive(link)
             except TimeoutError as err:
                 self.close()
                 raise TimedOut(detail=f"no answer to {method} within {ANSWER_SECONDS:g} s") from err

@@ -64,6 +64,16 @@ def decode_request(message: bytes) -> Request:
     return Request(method, args)
 
 
+SUCCESS, SUCCESS_END = b'{"success": true, "result": ', b"}"
+
+
+def raw_result(message: bytes) -> bytes:
+    """As `decode_reply`, but the result is left as JSON text."""
+    if message.startswith(SUCCESS) and message.endswith(SUCCESS_END):
+        return message[len(SUCCESS):-len(SUCCESS_END)]
+    return json.dumps(decode_reply(message)).encode()
+
+
 def encode_success(result: Any) -> bytes:
     return b'{"success": true, "result": ' + json.dumps(result).encode() + b"}" + LUXI_END
 

@@ -25,6 +25,7 @@ from gantry.luxi.protocol import (
     encode_failure,
     encode_success,
 )
+from gantry.utils.groups import share_with_daemons
 
 log = logging.getLogger(__name__)
 
@@ -215,6 +216,7 @@ def listen_unix(path: Path) -> socket.socket:
     try:
         _bind(server, path)
         path.chmod(MODE)
+        share_with_daemons(path)
         server.listen(BACKLOG)
     except OSError:
         server.close()

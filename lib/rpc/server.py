@@ -11,7 +11,7 @@ from gantry.rpc import credentials
 from gantry.rpc.admission import Promised
 from gantry.rpc.answers import Answer, Answers, Find
 from gantry.rpc.exchange import IDLE_SECONDS, MAX_BODY
-from gantry.rpc.tls import TlsAdapter, TlsSocket
+from gantry.rpc.tls import TlsAdapter, TlsSocket, node_contexts
 from gantry.utils import faults
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class NodeServer(HTTPServer):
 
     def __init__(self, address: str, port: int, find: Find, promised: Promised) -> None:
         super().__init__((address, port), _Gateway, minthreads=THREADS, server_name="gnt-noded")
-        self.ssl_adapter = TlsAdapter()
+        self.ssl_adapter = TlsAdapter(node_contexts())
         self.answers = Answers(find, promised)
 
     def process_conn(self, conn: _Connection) -> None:

@@ -12,7 +12,8 @@ import logging
 import socket
 import struct
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from cheroot import errors as cheroot_errors
 from cheroot.ssl import Adapter
@@ -38,6 +39,8 @@ class TlsSocket:
 
     def __init__(self, connection: SSL.Connection, sock: socket.socket) -> None:
         self._tls, self._socket = connection, sock
+        self.deadline: float | None = None
+        """When the request that is being read must be there, by the clock that does not jump."""
         self._digest = ""
         self._peer: x509.Subject | None = None
 
@@ -70,7 +73,7 @@ class TlsSocket:
             raise OSError(*err.args) from err
         except SSL.Error as err:
             log.info("TLS with %s failed: %s", self._address(), err)
-            self._linger()
+            self.linger()
             raise cheroot_errors.FatalSSLAlert(*err.args) from err
 
     def sendall(self, data: bytes) -> None:
@@ -105,7 +108,7 @@ class TlsSocket:
             self._peer = x509.subject(crypto.dump_certificate(crypto.FILETYPE_PEM, certificate).decode())
         return self._peer.alt_names if self._peer else ()
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """Let the alert arrive: closing with something unread would take it back."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
@@ -121,8 +124,18 @@ class TlsSocket:
             return "a client that is gone"
 
 
+class ServedSocket(Protocol):
+    """What a connection is read from and written to."""
+
+    def recv_into(self, buffer: Any) -> int: ...
+
+    def sendall(self, data: bytes) -> None: ...
+
+    def pending(self) -> int: ...
+
+
 class _Source(io.RawIOBase):
-    def __init__(self, sock: TlsSocket) -> None:
+    def __init__(self, sock: ServedSocket) -> None:
         self._sock, self.dry = sock, False
 
     def readable(self) -> bool:
@@ -135,7 +148,7 @@ class _Source(io.RawIOBase):
 class Reader(io.BufferedReader):
     """What cheroot reads requests from."""
 
-    def __init__(self, sock: TlsSocket) -> None:
+    def __init__(self, sock: ServedSocket) -> None:
         self._sock, self._source = sock, _Source(sock)
         super().__init__(self._source, _BUFFER)
 
@@ -151,7 +164,7 @@ class Reader(io.BufferedReader):
 class Writer:
     """What cheroot writes answers to; nothing is held back."""
 
-    def __init__(self, sock: TlsSocket) -> None:
+    def __init__(self, sock: ServedSocket) -> None:
         self._sock = sock
 
     def write(self, data: bytes) -> int:
@@ -159,50 +172,68 @@ class Writer:
         return len(data)
 
 
-class TlsAdapter(Adapter):
-    """Gives cheroot a TLS socket for each connection, with the certificates as they are by then."""
+class Contexts:
+    """The server's end of TLS as its files say now: `make` is called again when `stamp` has changed."""
 
-    def __init__(self) -> None:
-        super().__init__("", "")
+    def __init__(self, stamp: Callable[[], object], make: Callable[[], SSL.Context]) -> None:
+        self._read_stamp, self._make = stamp, make
         self._lock = threading.Lock()
-        self._stamp: credentials.Stamp = ()
+        self._stamp: object = None
         self._context: SSL.Context | None = None
 
-    def bind(self, sock: socket.socket) -> socket.socket:
-        self.current()
-        return sock
-
-    def wrap(self, sock: socket.socket) -> tuple[TlsSocket, dict[str, str]]:
-        """The handshake is left to the first read, which a worker thread does."""
-        sock.settimeout(None)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SECONDS, 0))
-        connection = SSL.Connection(self.current(), sock)
-        connection.set_accept_state()
-        return TlsSocket(connection, sock), {}
-
-    def get_environ(self) -> dict[str, str]:
-        return {}
-
-    def makefile(self, sock: TlsSocket, mode: str = "r", _bufsize: int = -1) -> Reader | Writer:
-        return Reader(sock) if "r" in mode else Writer(sock)
-
     def current(self) -> SSL.Context:
-        """The context; made anew when a certificate file changed.  A new one that does not work is logged and
-        the old one stays; without an old one ConfigurationError is raised."""
-        stamp = credentials.own_stamp()
+        """A new context that does not work is logged and the old one stays; without an old one ConfigurationError
+        is raised."""
+        stamp = self._read_stamp()
         with self._lock:
             if stamp != self._stamp or self._context is None:
                 try:
-                    self._context = make_context()
+                    self._context = self._make()
                 except ConfigurationError:
                     if self._context is None:
                         raise
                     log.exception("the new certificates do not work, the old ones stay in use")
                 self._stamp = stamp
             return self._context
+
+
+class TlsAdapter(Adapter):
+    """Gives cheroot a TLS socket for each connection, with the certificates as they are by then."""
+
+    def __init__(self, contexts: Contexts) -> None:
+        super().__init__("", "")
+        self._contexts = contexts
+
+    def bind(self, sock: socket.socket) -> socket.socket:
+        self._contexts.current()
+        return sock
+
+    def wrap(self, sock: socket.socket) -> tuple[TlsSocket, dict[str, str]]:
+        """The handshake is left to the first read, which a worker thread does."""
+        set_limits(sock)
+        connection = SSL.Connection(self._contexts.current(), sock)
+        connection.set_accept_state()
+        return TlsSocket(connection, sock), {}
+
+    def get_environ(self) -> dict[str, str]:
+        return {}
+
+    def makefile(self, sock: ServedSocket, mode: str = "r", _bufsize: int = -1) -> Reader | Writer:
+        return Reader(sock) if "r" in mode else Writer(sock)
+
+
+def set_limits(sock: socket.socket) -> None:
+    """Reads and writes that block, but not for long."""
+    sock.settimeout(None)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SECONDS, 0))
+
+
+def node_contexts() -> Contexts:
+    """For the node daemon: this node's certificate, clients of the cluster's authority."""
+    return Contexts(credentials.own_stamp, make_context)
 
 
 def make_context() -> SSL.Context:

@@ -23,6 +23,7 @@ from types import FrameType
 import gantry
 from gantry import constants, paths
 from gantry.errors import BadEnvironment, Error
+from gantry.utils import groups
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,10 @@ class PidFile:
         self._handle = handle
 
     def __exit__(self, *_error: object) -> None:
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except PermissionError:  # a daemon that gave up root's rights: an empty file names no process
+            os.ftruncate(self._handle, 0)
         os.close(self._handle)
 
 
@@ -210,6 +214,8 @@ def _make_folders() -> None:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(mode)
+            if folder in (here.state, here.sockets):
+                groups.share_with_daemons(folder)
 
 
 def _set_up_logs(program: Program, options: argparse.Namespace) -> None:

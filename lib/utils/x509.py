@@ -72,6 +72,17 @@ def issue(authority_pem: str, *, common_name: str, alt_names: Sequence[str]) -> 
     return _key_pem(key) + _pem(builder.sign(signer, hashes.SHA256()))
 
 
+def self_signed(name: str) -> str:
+    """A new key and a certificate of its own for servers outside the cluster's authority, five years."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    builder = (_builder(subject, subject, key.public_key(), _now() + datetime.timedelta(days=DAYS))
+               .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+               .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+               .add_extension(x509.SubjectAlternativeName([_general_name(name)]), critical=False))
+    return _key_pem(key) + _pem(builder.sign(key, hashes.SHA256()))
+
+
 def digest(pem: str) -> str:
     """SHA-256 of the certificate, as `AA:BB:...`."""
     return _certificate(pem).fingerprint(hashes.SHA256()).hex(":").upper()

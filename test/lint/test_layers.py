@@ -11,6 +11,7 @@ CONTRACT = BASE | {"opcodes", "rpc"}
 STATE = {"config", "store", "leader"}
 MAY_IMPORT = {  # read downwards: this is the architecture
     "cli": BASE | {"opcodes", "luxi", "bootstrap", "query"},  # query: the text of filters only, see below
+    "rapi": CONTRACT | {"luxi", "query"},  # query: names and kinds of fields only, see below
     "bootstrap": CONTRACT | STATE | {"luxi"},
     "luxi": CONTRACT | STATE | {"query", "jqueue", "cmdlib", "locking"},
     "jqueue": CONTRACT | STATE | {"cmdlib", "locking", "iallocator"},
