@@ -27,6 +27,7 @@ class Limits:
     speed: Floats
     spindles: Floats
     exclusive: Bools
+    any_exclusive: bool
     overhead: Floats
     """Memory that is never free: of the node itself and missing; negative missing memory does not count."""
     low_disk: Floats
@@ -49,6 +50,7 @@ class Limits:
         return cls(
             memory=memory, disk=disk, cpus=cpus, speed=column([one.cpu_speed for one in nodes]),
             spindles=spindles, exclusive=np.array([*(one.exclusive_storage for one in nodes), False]),
+            any_exclusive=any(one.exclusive_storage for one in nodes),
             overhead=np.trunc(memory) - column([one.node_memory for one in nodes]),
             low_disk=np.floor(min_disk * disk),
             high_spindles=column([one[1] for one in ratios]) * spindles,
@@ -141,7 +143,6 @@ class State:
             np.add.at(self.used_spindles, nodes, amounts.spindle_use[chosen])
             np.add.at(self.used_spindles_forth, nodes, amounts.spindle_use_forth[chosen])
             np.add.at(self.free_disk_forth, nodes, -(amounts.disk_forth * coming)[chosen])
-            np.add.at(self.free_spindles_forth, nodes, -(amounts.spindles * coming)[chosen])
         np.add.at(self.loads[2], sec[near], amounts.loads[2][near])
         np.add.at(self.secondaries, sec[near], amounts.real[near].astype(np.float64))
         np.add.at(self.peers, (sec[near], pri[near]), amounts.reserved[near])
@@ -151,6 +152,8 @@ class State:
             self._locate(int(index), 1.0)
         if guests:
             self._fill_guests(guests, column)
+        if self.limits.any_exclusive:
+            self._expect_spindles(column)
 
     def _fill_guests(self, guests: Sequence[Instance], column: dict[int, int]) -> None:
         amounts = Amounts.of(guests)
@@ -162,6 +165,16 @@ class State:
         np.add.at(self.loads[2], sec, amounts.loads[2])
         np.add.at(self.secondaries, sec, amounts.real.astype(np.float64))
         np.add.at(self.peers, (sec, pri), amounts.reserved)
+
+    def _expect_spindles(self, column: dict[int, int]) -> None:
+        """What forthcoming instances will leave of free spindles, one instance after the other."""
+        for instance in self.data.instances:
+            if not instance.forthcoming:
+                continue
+            for node in (column.get(instance.primary, self.count), column.get(instance.secondary, self.count)):
+                if node < self.count and self.limits.exclusive[node]:
+                    known = instance.spindles
+                    self.free_spindles_forth[node] = -1.0 if known is None else self.free_spindles_forth[node] - known
 
     def _settle(self, old_rule: bool) -> None:
         """What follows from the rest, once all instances are on their nodes."""

@@ -11,8 +11,9 @@ import numpy as np
 from hbal.core.arrays import State
 from hbal.core.feasible import Checks
 from hbal.core.instances import Floats, Ints
-from hbal.core.moves import Allowed, Restrictions, allowed
+from hbal.core.moves import PER_TARGET, Allowed, Kind, Move, Restrictions, allowed, make
 from hbal.core.planes import Deviations, Reserved
+from hbal.core.score import score
 from hbal.core.sums import Sums
 
 
@@ -60,6 +61,9 @@ class Candidates:
         self.checks = Checks(state, rules)
         self.sums = Sums(state, rules)
         self.targets = np.flatnonzero(state.limits.online)
+        amounts = state.amounts
+        odd = ~amounts.real & amounts.drbd & ~amounts.spindles_known
+        self.odd = odd if state.limits.any_exclusive and odd.any() else None
         self._moving_states = rules.evacuate or bool((~state.limits.online[:-1]).any())
 
     def refresh(self) -> None:
@@ -88,9 +92,30 @@ class Candidates:
         fits, fits_failover = self.checks.masks(rows, peers)
         per_target, swap = self.allowed.per_target[:, rows], self.allowed.failover[rows]
         fits &= per_target[:, :, None]
-        change[~fits] = np.inf
-        failover[~(fits_failover & swap)] = np.inf
-        return Block(rows, columns, failover, change)
+        np.copyto(change, np.inf, where=~fits)
+        np.copyto(failover, np.inf, where=~(fits_failover & swap))
+        found = Block(rows, columns, failover, change)
+        if self.odd is not None:
+            self._recount(found)
+        return found
+
+    def _recount(self, block: Block) -> None:
+        """Forthcoming instances without data about spindles spoil those of a node by coming back to it."""
+        before = score(self.state)
+        for row, instance in enumerate(block.rows):
+            if self.odd is None or not self.odd[instance]:
+                continue
+            if np.isfinite(block.failover[row]):
+                block.failover[row] = self._in_full(Move(int(instance), Kind.FAILOVER, -1)) - before
+            for plane, column in zip(*np.nonzero(np.isfinite(block.per_target[:, row])), strict=True):
+                target = int(column if block.columns is None else block.columns[column])
+                move = Move(int(instance), PER_TARGET[plane], target)
+                block.per_target[plane, row, column] = self._in_full(move) - before
+
+    def _in_full(self, move: Move) -> float:
+        after = self.state.copy()
+        make(after, move)
+        return score(after)
 
     def _peers(self, rows: Ints, columns: Ints | None) -> Peers:
         state = self.state

@@ -80,7 +80,7 @@ class Checks:
         self.primary_hard = Conditions([*hard, memory])
         self.primary = Conditions([*hard, memory, disk, *soft, *primary, *forth, *coming])
         self.secondary_hard = Conditions(hard)
-        self.secondary = Conditions([*hard, disk, *soft, reserved, amounts.reserved, *forth])
+        self.secondary = Conditions([*hard, disk, *soft, reserved, amounts.reserved_forth, *forth])
 
     def _guests_coming(self) -> bool:
         return not np.array_equal(self.state.used_spindles, self.state.used_spindles_forth) or not np.array_equal(
@@ -167,7 +167,7 @@ class Checks:
         holds = self.primary.hold(rows, nodes)
         if state.tag_counts is not None and state.tags.exclusion is not None:
             taken = state.tags.exclusion[rows] @ (state.tag_counts[nodes] > 0).T.astype(np.float64)
-            holds &= taken == 0.0
+            holds &= (taken == 0.0) | ~real[:, None]
         memory = state.unallocated[pri] + state.amounts.memory[rows]
         for kind, node, free, reserved, freed in (
                 (2, pri, memory, state.largest[0, pri], state.amounts.memory_forth[rows]),
@@ -175,7 +175,8 @@ class Checks:
             limit = np.where((free <= reserved) | ~real, np.inf, free)
             fits[kind] = peers.kept[kind] < limit[:, None]
             stays = self._stays(rows, node)
-            soft = stays[1] & (peers.wanted < free) & (peers.wanted < state.free_memory_forth[node] + freed)
+            soft = stays[1] & ((peers.wanted < free) | ~real) & (
+                state.amounts.reserved_forth[rows] < state.free_memory_forth[node] + freed)
             fits[kind] &= (stays[0] & (soft | ~state.amounts.drbd[rows]))[:, None]
             if forced[kind - 2].any():
                 fits[kind] |= (stays[0] & forced[kind - 2])[:, None]
@@ -206,7 +207,8 @@ class Checks:
         if self.forth:
             soft = soft & (state.used_cpus_forth[sec] + amounts.cpus_forth[rows] <= limits.most_cpus[sec])
         if state.tag_counts is not None and state.tags.exclusion is not None:
-            soft = soft & ((state.tags.exclusion[rows] * (state.tag_counts[sec] > 0)).sum(axis=1) == 0)
+            taken = (state.tags.exclusion[rows] * (state.tag_counts[sec] > 0)).sum(axis=1)
+            soft = soft & ((taken == 0) | ~amounts.real[rows])
         return hard, soft
 
     def _primary_as_secondary(self, rows: Ints, peers: Peers) -> Bools:
@@ -216,8 +218,10 @@ class Checks:
         free, reserved = state.unallocated[pri] + amounts.memory[rows], state.largest[0, pri]
         breaks = (free <= np.maximum(reserved, peers.swapped)) & (free > reserved)
         soft = soft & ((~breaks & (peers.wanted < free)) | ~amounts.real[rows]) & (
-            peers.wanted < state.free_memory_forth[pri] + amounts.memory_forth[rows])
-        left = ~state.limits.online[pri]
+            amounts.reserved_forth[rows] < state.free_memory_forth[pri] + amounts.memory_forth[rows])
+        spindles = ~state.limits.exclusive[pri] | ~amounts.real[rows] | (
+            amounts.spindles_known[rows] & (state.free_spindles[pri] >= 0.0))
+        left = ~state.limits.online[pri] & spindles
         return left | (hard & (soft | self.rules.ignore_soft_errors))
 
     def _primary_stays(self, rows: Ints, pri: Ints) -> Bools:

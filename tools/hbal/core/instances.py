@@ -27,6 +27,7 @@ class Amounts:
     memory_forth: Floats
     reserved: Floats
     """Kept free on the secondary."""
+    reserved_forth: Floats
     cpus: Floats
     cpus_forth: Floats
     disk: Floats
@@ -72,6 +73,7 @@ class Amounts:
         return cls(
             memory=memory * running, memory_forth=memory, running=running,
             reserved=memory * flags([one.reserves_memory for one in instances]) * drbd,
+            reserved_forth=memory * flags([one.online and one.auto_balance for one in instances]) * drbd,
             cpus=cpus * real, cpus_forth=cpus, disk=disk * real, disk_forth=disk,
             spindles=column([value or 0 for value in spindles]),
             spindles_known=flags([value is not None for value in spindles]),

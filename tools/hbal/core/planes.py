@@ -69,7 +69,7 @@ def _disk(state: State, *, forth: bool) -> Plane:
     disk = amounts.disk_forth if forth else amounts.disk
     values = score.disk_part_forth if forth else score.disk_part
     per_unit = -inverse(limits.disk, on & ~exclusive)
-    if not exclusive.any():
+    if not limits.any_exclusive:
         return Plane(0.5, True, disk, per_unit, values)
     counts = np.ones(len(amounts), dtype=np.bool_) if forth else amounts.real
     return Plane(0.5, True, disk, per_unit, values, spindles=amounts.spindles * counts,
@@ -78,8 +78,10 @@ def _disk(state: State, *, forth: bool) -> Plane:
 
 def merged(found: Sequence[Plane], state: State) -> list[Plane]:
     same: dict[tuple[object, ...], Plane] = {}
-    for plane in found:
-        key = (plane.both, plane.amount.tobytes(), plane.per_unit.tobytes(), plane.values(state).tobytes(),
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = [plane.values(state).tobytes() for plane in found]
+    for plane, at_nodes in zip(found, values, strict=True):
+        key = (plane.both, plane.amount.tobytes(), plane.per_unit.tobytes(), at_nodes,
                None if plane.spindles is None else plane.spindles.tobytes(),
                None if plane.unknown is None else plane.unknown.tobytes())
         known = same.get(key)
@@ -125,8 +127,9 @@ class Deviations:
         """Take up the state as it is now; to be called after each change of it."""
         state, count = self.state, self.nodes_online
         values = np.zeros((len(self.planes), state.count + 1))
-        for row, plane in enumerate(self.planes):
-            values[row, :-1] = plane.values(state)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for row, plane in enumerate(self.planes):
+                values[row, :-1] = plane.values(state)
         values[:, ~self.online] = 0.0
         values -= (values.sum(axis=1) / count)[:, None]
         values[:, ~self.online] = 0.0

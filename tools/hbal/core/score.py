@@ -28,23 +28,12 @@ class Metric:
     per_node: PerNode
 
 
-def ratio(over: Floats, under: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return over / under
-
-
-def free_part(free: Floats, total: Floats) -> Floats:
-    """A quotient that is 1 where there is nothing to divide by."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total == 0.0, 1.0, free / total)
-
-
 def memory_part(state: State) -> Floats:
-    return ratio(state.unallocated[:-1], state.limits.memory[:-1])
+    return state.unallocated[:-1] / state.limits.memory[:-1]
 
 
 def memory_part_forth(state: State) -> Floats:
-    return ratio(state.free_memory_forth[:-1], state.limits.memory[:-1])
+    return state.free_memory_forth[:-1] / state.limits.memory[:-1]
 
 
 def disk_part(state: State) -> Floats:
@@ -56,31 +45,33 @@ def disk_part_forth(state: State) -> Floats:
 
 
 def _disk_part(state: State, disk: Floats, spindles: Floats) -> Floats:
+    """Free disk, or free spindles with exclusive storage; 1 where there is nothing to divide by."""
     limits = state.limits
-    of_disk = free_part(disk, limits.disk)
-    if limits.exclusive.any():
-        of_disk = np.where(limits.exclusive, free_part(spindles, limits.spindles), of_disk)
+    of_disk = np.where(limits.disk == 0.0, 1.0, disk / limits.disk)
+    if limits.any_exclusive:
+        of_spindles = np.where(limits.spindles == 0.0, 1.0, spindles / limits.spindles)
+        of_disk = np.where(limits.exclusive, of_spindles, of_disk)
     return of_disk[:-1]
 
 
 def reserved_part(state: State) -> Floats:
-    return ratio(state.largest[0, :-1], state.limits.memory[:-1])
+    return state.largest[0, :-1] / state.limits.memory[:-1]
 
 
 def cpu_part(state: State) -> Floats:
-    return ratio(ratio(state.used_cpus, state.limits.cpus), state.limits.speed)[:-1]
+    return state.used_cpus[:-1] / state.limits.cpus[:-1] / state.limits.speed[:-1]
 
 
 def cpu_part_forth(state: State) -> Floats:
-    return ratio(ratio(state.used_cpus_forth, state.limits.cpus), state.limits.speed)[:-1]
+    return state.used_cpus_forth[:-1] / state.limits.cpus[:-1] / state.limits.speed[:-1]
 
 
 def spindle_part(state: State) -> Floats:
-    return ratio(state.used_spindles[:-1], state.limits.high_spindles[:-1])
+    return state.used_spindles[:-1] / state.limits.high_spindles[:-1]
 
 
 def spindle_part_forth(state: State) -> Floats:
-    return ratio(state.used_spindles_forth[:-1], state.limits.high_spindles[:-1])
+    return state.used_spindles_forth[:-1] / state.limits.high_spindles[:-1]
 
 
 def load(row: int) -> PerNode:
@@ -130,33 +121,36 @@ METRICS = tuple(Metric(name, weight, kind, per_node)
                 for (name, weight), (kind, per_node) in zip(figures.METRICS, KINDS, strict=True))
 
 
+DEVIATIONS = tuple(index for index, metric in enumerate(METRICS) if metric.kind == "dev")
+
+
 def added(values: Floats) -> float:
     """The sum, one entry after the other."""
     return float(np.add.accumulate(values)[-1]) if len(values) else 0.0
 
 
-def deviation(values: Floats) -> float:
-    """The population standard deviation; NaN when a value is not finite."""
-    if not len(values):
-        return 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        centred = values - added(values) / len(values)
-        return float(np.sqrt(added(centred * centred) / len(values)))
+def deviations(values: Floats) -> Floats:
+    """The population standard deviation of each row; NaN when a value is not finite."""
+    count = values.shape[1]
+    centred = values - (np.add.accumulate(values, axis=1)[:, -1] / count)[:, None]
+    centred *= centred
+    return np.sqrt(np.add.accumulate(centred, axis=1)[:, -1] / count)
 
 
 def components(state: State) -> list[tuple[Metric, float]]:
-    """Each metric with its value, in the order of METRICS."""
+    """Each metric with its value, in the order of METRICS; all 0 without online nodes."""
     online = state.limits.online[:-1]
-    return [(metric, component(metric, state, online)) for metric in METRICS]
-
-
-def component(metric: Metric, state: State, online: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> float:
-    values = metric.per_node(state)
-    if metric.kind == "map":
-        return float(values[0])
-    if metric.kind == "off":
-        return added(values[~online])
-    return deviation(values[online]) if metric.kind == "dev" else added(values[online])
+    if not online.any():
+        return [(metric, 0.0) for metric in METRICS]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        values = np.array([METRICS[index].per_node(state) for index in DEVIATIONS])
+        found = dict(zip(DEVIATIONS, deviations(values[:, online]).tolist(), strict=True))
+        for index, metric in enumerate(METRICS):
+            if metric.kind == "map":
+                found[index] = float(metric.per_node(state)[0])
+            elif metric.kind != "dev":
+                found[index] = added(metric.per_node(state)[online if metric.kind == "on" else ~online])
+    return [(metric, found[index]) for index, metric in enumerate(METRICS)]
 
 
 def total(parts: list[tuple[Metric, float]]) -> float:
@@ -168,7 +162,7 @@ def total(parts: list[tuple[Metric, float]]) -> float:
 
 def score(state: State) -> float:
     """The score of all nodes of the state: the lower the better; 0 without online nodes."""
-    return total(components(state)) if state.limits.online.any() else 0.0
+    return total(components(state))
 
 
 def optimum(state: State) -> float:
