@@ -120,7 +120,7 @@ def _kind_of(field: Any) -> str:
     name: str = field.metadata["kind"].name
     if name == "bool":
         return "yesno" if field.default is None else "flag"
-    if "|" in name and not name.startswith("["):
+    if "|" in name and not name.startswith("[") and " " not in name:  # "IPv4 address|none" is not a list of words
         return f"choice:{name}"
     exact = {"int": "int", "seconds": "float", "float": "float", "size": "size", "dict": "keyval"}
     begins = {"int ": "uint", "[": "list", "{": "idents"}

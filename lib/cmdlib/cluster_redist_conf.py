@@ -17,5 +17,5 @@ class ClusterRedistConfUnit(LogicalUnit[ClusterRedistConf, None], op=ClusterRedi
         """Nodes that are offline get theirs when they come back."""
 
     def plan(self, seen: None) -> Plan:
-        return Plan(steps=(Step(title="writing the ssconf files of all nodes", may_fail=True, weight=0.5,
+        return Plan(steps=(Step(title="", may_fail=True, weight=0.5,
                                 action=Master(call="ssconf_redistribute")),))
