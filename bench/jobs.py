@@ -103,8 +103,8 @@ def latency(cluster: Layout, count: int = 100) -> None:
         wait(door, door.call("SubmitJob", [[NO_OP]]))
         times.append((time.perf_counter() - start) * 1000)
     times.sort()
-    print(f"a single no-op job, submission to end: p50 {times[count // 2]:.1f} ms, p95 {times[count * 95 // 100]:.1f} ms "
-          "(aim 20; Ganeti 660)")
+    print(f"a single no-op job, submission to end: p50 {times[count // 2]:.1f} ms, "
+          f"p95 {times[count * 95 // 100]:.1f} ms (aim 20; Ganeti 660)")
 
 
 def start_up(cluster: Layout, count: int = 15) -> None:

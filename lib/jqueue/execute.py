@@ -37,6 +37,8 @@ class PlanRun:
             if record is not None and step.key and record.get("state") != "begun":
                 self._results[step.key] = record.get("result")
         self.stored = any(has_effect(step.action) for step in plan.steps)
+        self.prelude: Sequence[Row] = ()
+        """Rows that go into the record of the first change: the plan itself, where `begins_with_change`."""
         self.reached = self._first_unfinished()
         self._progress = Progress(plan, self._say)
         self._saved = self._op.log[-1][0] if self._op.log else 0
@@ -46,6 +48,13 @@ class PlanRun:
         left = [index for index in range(len(self.plan.steps))
                 if self._done.get(str(index), {}).get("state") not in ("done", "failed")]
         return min(left, default=max(len(self.plan.steps) - 1, 0))
+
+    @property
+    def begins_with_change(self) -> bool:
+        """Whether the first step only changes the configuration: then the plan need not be on the disk before
+        it.  Both come in one record, and without that record nothing has happened.
+        """
+        return bool(self.plan.steps) and only_changes(self.plan.steps[0].action)
 
     # --- forward ----------------------------------------------------------------------------------------
 
@@ -117,7 +126,8 @@ class PlanRun:
             if keep_inverse and inverse:
                 record["inverse"] = [plans.encode_action(change) for change in inverse]
             self._done[key] = record
-            return [self._row(key, record)]
+            prelude, self.prelude = self.prelude, ()
+            return [*prelude, self._row(key, record)]
         return rows
 
     def _row(self, key: str, record: dict[str, Any]) -> Row:

@@ -148,8 +148,11 @@ class _Work:
             stored = StoredPlan(plan=plan, hooks=hooks, wanted=wanted)
             self._plan_run = PlanRun(self._services, self._run, self._actor, plan)
             if self._plan_run.stored:
-                await self._services.durable([self._plan_row(stored),
-                                              ("jobs", str(self._job.id), self._job.encode())])
+                rows = [self._plan_row(stored), ("jobs", str(self._job.id), self._job.encode())]
+                if self._plan_run.begins_with_change:
+                    self._plan_run.prelude = rows
+                else:
+                    await self._services.durable(rows)
             faults.point(f"job:{self._op.op_id}:planned")
             return await self._carry_out(stored, self._plan_run)
 
