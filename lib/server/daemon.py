@@ -87,20 +87,21 @@ class Program:
 
 def main(program: Program, argv: Sequence[str] | None = None) -> int:
     """Run the daemon, or start it in the background; the exit status."""
-    options = _parser(program).parse_args(argv)
+    options = parser(program).parse_args(argv)
     if options.foreground:
         return _run(program, options, _say_failure)
     return _start(program, options)
 
 
-def _parser(program: Program) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program.name, description=program.summary)
-    parser.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground, log to stderr too")
-    parser.add_argument("-d", "--debug", action="store_true", help="log everything")
-    parser.add_argument("--version", action="version",
+def parser(program: Program) -> argparse.ArgumentParser:
+    """The daemon's options; the manual lists them."""
+    found = argparse.ArgumentParser(prog=program.name, description=program.summary)
+    found.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground, log to stderr too")
+    found.add_argument("-d", "--debug", action="store_true", help="log everything")
+    found.add_argument("--version", action="version",
                         version=f"{program.name} (ganeti {gantry.__version__}) {constants.RELEASE_VERSION}")
-    program.add_arguments(parser)
-    return parser
+    program.add_arguments(found)
+    return found
 
 
 def _start(program: Program, options: argparse.Namespace) -> int:
