@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""States of the core with instances that are nowhere yet, and what every node would be like with one of them.
+
+An instance is nowhere while both its nodes are `state.count`, the entry of the arrays that means no node.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from hbal.core.arrays import State
+from hbal.core.instances import Amounts, Bools, Floats, Ints
+from hbal.core.tags import Tags
+from hbal.model import NO_NODE, ClusterData, Instance
+
+
+def open_state(data: ClusterData, nodes: Sequence[int], instances: Sequence[int],
+               new: Iterable[Instance] = ()) -> State:
+    """The state of the nodes (indices of `data`) and instances, and after these the new ones, nowhere yet."""
+    coming = [replace(one, primary=NO_NODE, secondary=NO_NODE) for one in new]
+    if not coming:
+        return State(data, nodes, instances, old_rule=False)
+    first = len(data.instances)
+    grown = replace(data, instances=(*data.instances, *coming))
+    state = State(grown, nodes, [*instances, *range(first, first + len(coming))], old_rule=False)
+    at = len(instances)
+    parts = amounts_of(coming)
+    state.amounts = replace(state.amounts, **{
+        name: np.concatenate([getattr(state.amounts, name)[..., :at], getattr(parts, name)], axis=-1)
+        for name in ("drbd", "reserved")})
+    return state
+
+
+def whole(data: ClusterData, new: Iterable[Instance] = (), group: int | None = None) -> State:
+    """The state of all nodes, or of those of a group with their instances."""
+    if group is None:
+        return open_state(data, range(len(data.nodes)), range(len(data.instances)), new)
+    return open_state(data, data.nodes_of(group), data.instances_of(group), new)
+
+
+def amounts_of(instances: Sequence[Instance]) -> Amounts:
+    """What they weigh once they have the nodes that their templates need."""
+    return Amounts.of([replace(one, primary=0, secondary=1 if one.template.has_secondary else NO_NODE)
+                       for one in instances])
+
+
+def append(state: State, instance: Instance) -> int:
+    """Add an instance without tags that is nowhere, in place; its index."""
+    index = len(state.instances)
+    more = amounts_of([instance])
+    state.amounts = Amounts(**{
+        one.name: np.concatenate([getattr(state.amounts, one.name), getattr(more, one.name)], axis=-1)
+        for one in fields(Amounts)})
+    nowhere = np.array([state.count])
+    state.primary = np.concatenate([state.primary, nowhere])
+    state.secondary = np.concatenate([state.secondary, nowhere])
+    state.instances = [*state.instances, replace(instance, primary=NO_NODE, secondary=NO_NODE)]
+    state.instance_ids = [*state.instance_ids, index]
+    state.tags = _longer(state.tags)
+    return index
+
+
+def _longer(tags: Tags) -> Tags:
+    def longer(table: Floats | None) -> Floats | None:
+        return None if table is None else np.concatenate([table, np.zeros((1, table.shape[1]))])
+
+    if tags.exclusion is None and tags.lacking is None:
+        return tags
+    return replace(tags, exclusion=longer(tags.exclusion), lacking=longer(tags.lacking))
+
+
+def retype(state: State, index: int, instance: Instance) -> None:
+    """Let an instance that is nowhere be another one (its template or size changes)."""
+    one = amounts_of([instance])
+    changed = {}
+    for part in fields(Amounts):
+        values = getattr(state.amounts, part.name).copy()
+        values[..., index] = getattr(one, part.name)[..., 0]
+        changed[part.name] = values
+    state.amounts = Amounts(**changed)
+    state.instances = [*state.instances[:index], instance, *state.instances[index + 1:]]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A state in which every node has the instance, as its primary or as its secondary: for looking, node by node."""
+
+    state: State
+    spindles: Floats
+    """Free physical spindles after it, where they count."""
+    spindles_forth: Floats
+
+
+def as_primary(state: State, index: int) -> Grown:
+    """Every node as if the instance, which is nowhere, had come to it as primary."""
+    amounts, tags = state.amounts, state.tags
+    grown, spindles, spindles_forth = _with_disk(state, index)
+    grown.used_memory = state.used_memory + amounts.memory[index]
+    grown.unallocated = state.unallocated - amounts.memory[index]
+    grown.free_memory_forth = state.free_memory_forth - amounts.memory_forth[index]
+    grown.used_cpus = state.used_cpus + amounts.cpus[index]
+    grown.used_cpus_forth = state.used_cpus_forth + amounts.cpus_forth[index]
+    grown.loads = state.loads + amounts.loads[:, index][:, None]
+    grown.primaries = state.primaries + amounts.real[index]
+    if state.tag_counts is not None and tags.exclusion is not None:
+        grown.tag_counts = state.tag_counts + tags.exclusion[index]
+    if tags.lacking is not None and amounts.real[index]:
+        grown.location_score = state.location_score + tags.lacking[index, :state.count + 1]
+    grown.failing = grown.unallocated <= state.largest[0]
+    return Grown(grown, spindles, spindles_forth)
+
+
+def as_secondary(state: State, index: int) -> Grown:
+    """Every node as if the instance had come to it as secondary, but for the memory it would reserve."""
+    amounts = state.amounts
+    grown, spindles, spindles_forth = _with_disk(state, index)
+    grown.loads = state.loads.copy()
+    grown.loads[2] += amounts.loads[2, index]
+    grown.secondaries = state.secondaries + amounts.real[index]
+    return Grown(grown, spindles, spindles_forth)
+
+
+def _with_disk(state: State, index: int) -> tuple[State, Floats, Floats]:
+    """A view of the state with the instance's disks on every node; and the free spindles then."""
+    amounts, exclusive = state.amounts, state.limits.exclusive
+    grown = object.__new__(State)
+    grown.__dict__.update(state.__dict__)
+    grown.free_disk = state.free_disk - amounts.disk[index]
+    grown.free_disk_forth = state.free_disk_forth - amounts.disk_forth[index]
+    grown.used_spindles = state.used_spindles + np.where(exclusive, 0.0, amounts.spindle_use[index])
+    grown.used_spindles_forth = state.used_spindles_forth + np.where(exclusive, 0.0, amounts.spindle_use_forth[index])
+    if exclusive.any():
+        known, real = bool(amounts.spindles_known[index]), bool(amounts.real[index])
+        taken = amounts.spindles[index]
+        forth = state.free_spindles_forth - taken if known else np.full_like(state.free_spindles, -1.0)
+        now = state.free_spindles - taken if known else np.full_like(state.free_spindles, -1.0)
+        grown.free_spindles_forth = np.where(exclusive, forth, state.free_spindles_forth)
+        grown.free_spindles = np.where(exclusive, now, state.free_spindles) if real else state.free_spindles
+    return grown, grown.free_spindles, grown.free_spindles_forth
+
+
+def online(state: State) -> Ints:
+    return np.flatnonzero(state.limits.online[:-1])
+
+
+def scored(state: State, group: int | None = None) -> Bools:
+    """Which nodes count for a score: those of a group (index of the data), or all."""
+    if group is None:
+        return np.ones(state.count, dtype=np.bool_)
+    return np.array([node.group == group for node in state.nodes], dtype=np.bool_)
