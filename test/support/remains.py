@@ -3,8 +3,9 @@
 
 import json
 import sqlite3
+import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +14,8 @@ from vcluster import processes
 from vcluster.layout import Layout
 
 CONFIG = ("cluster", "nodes", "nodegroups", "instances", "disks", "networks", "filters")
+SETTLING = 5.0
+"""Seconds a half-written file may be there."""
 DAEMONS = ("gantry.server.noded", "gantry.server.masterd", "gnt-noded", "gnt-masterd")
 
 
@@ -24,6 +27,10 @@ class Remains:
 
     @abstractmethod
     def paths(self, node: str | None = None) -> paths.Paths: ...
+
+    @staticmethod
+    @abstractmethod
+    def until(condition: Callable[[], bool], *, seconds: float = 30, what: str = "the condition") -> None: ...
 
     @abstractmethod
     def query(self, what: str, fields: list[str], qfilter: Any = None) -> list[list[Any]]: ...
@@ -88,15 +95,14 @@ class Remains:
         return found
 
     def temporary(self) -> list[str]:
-        """Names of half-written files in the nodes' state and run folders."""
+        """Half-written files in the nodes' state and run folders; a daemon may be about to rename them."""
         return [str(path) for node in self.layout.nodes for folder in (self.paths(node).state, self.paths(node).run)
                 for path in folder.rglob("*") if path.name.endswith((".tmp", ".new")) or path.name.startswith(".")]
 
     def snapshot(self) -> dict[str, Any]:
         """All that an operation that failed must leave as it was."""
         return {"config": self.rows(*CONFIG), "disks": self.disk_files(), "guests": self.guests(),
-                "plans": self.rows("plans", "steps"), "workers": self.workers(), "temporary": self.temporary(),
-                "locks": self.locks()}
+                "plans": self.rows("plans", "steps"), "workers": self.workers(), "locks": self.locks()}
 
     # --- the daemons ----------------------------------------------------------------------------------
 
@@ -121,7 +127,11 @@ class Remains:
         assert self.rows("plans", "steps") == {"plans": {}, "steps": {}}
         assert self.locks() == []
         assert self.workers() == []
-        assert self.temporary() == []
+        left, end = set(self.temporary()), time.monotonic() + SETTLING
+        while left and time.monotonic() < end:  # a daemon may just be writing one
+            time.sleep(0.02)
+            left &= set(self.temporary())
+        assert left == set()
 
     def matches(self) -> None:
         """Files, guests and records tell the same story: nothing is missing, left over or there twice."""

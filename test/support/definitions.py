@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OS definitions that do what a test wants."""
+
+SCRIPTS = ("create", "import", "export", "rename", "verify")
+
+
+def write_os(cluster, name, *, nodes=None, **scripts):
+    """On all nodes, or on those named; each script is a body for /bin/sh, an empty one succeeds."""
+    for node in nodes or cluster.layout.nodes:
+        folder = cluster.layout.root(node) / "srv/ganeti/os" / name
+        folder.mkdir(exist_ok=True)
+        (folder / "ganeti_api_version").write_text("20\n")
+        (folder / "parameters.list").write_text("")
+        for script in SCRIPTS:
+            (folder / script).write_text(f"#!/bin/sh\n{scripts.get(script, '')}\n")
+            (folder / script).chmod(0o755)
