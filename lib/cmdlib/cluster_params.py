@@ -2,12 +2,11 @@
 """The cluster after `gnt-cluster modify`: pure, from the opcode and the cluster before."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from gantry.errors import WrongInput
 from gantry.objects import hvparams, ipolicy, params
-from gantry.objects.base import Params
 from gantry.objects.cluster import Cluster
 from gantry.objects.paramtype import merge_own
 from gantry.opcodes.cluster import ClusterSetParams
@@ -73,34 +72,30 @@ def _uids(cluster: Cluster, op: ClusterSetParams) -> dict[str, Any]:
 
 
 def _parameters(cluster: Cluster, op: ClusterSetParams) -> dict[str, Any]:
+    """At cluster level every parameter has a value: what is reset gets the built-in one."""
     fields: dict[str, Any] = {}
     if op.hvparams is not None:
         fields["hvparams"] = dict(cluster.hvparams)
         for hypervisor, values in op.hvparams.items():
-            merged = _complete(cluster.hvparams.get(hypervisor, {}), hvparams.check(hypervisor, values),
-                               hvparams.DEFAULTS.get(hypervisor, {}))
+            own = merge_own(cluster.hvparams.get(hypervisor, {}), values, hvparams.schema(hypervisor))
+            merged = {**hvparams.DEFAULTS.get(hypervisor, {}), **own}
             hvparams.check_merged(hypervisor, merged)
             fields["hvparams"][hypervisor] = merged
     if op.beparams is not None:
-        merged = _complete(cluster.beparams.get("default", {}), params.check_be(op.beparams), params.BE_DEFAULTS)
+        merged = params.BE_DEFAULTS | params.merge_be(cluster.beparams.get("default", {}), op.beparams)
         params.check_be_effective(merged)
         fields["beparams"] = {"default": merged}
     if op.nicparams is not None:
-        merged = _complete(cluster.nicparams.get("default", {}), params.check_nic(op.nicparams), params.NIC_DEFAULTS)
+        merged = params.NIC_DEFAULTS | params.merge_nic(cluster.nicparams.get("default", {}), op.nicparams)
+        params.check_nic_effective(merged, has_ip=True)
         fields["nicparams"] = {"default": merged}
     if op.ndparams is not None:
-        fields["ndparams"] = _complete(cluster.ndparams, params.check_nd(op.ndparams), params.ND_DEFAULTS)
+        fields["ndparams"] = params.ND_DEFAULTS | params.merge_nd(cluster.ndparams, op.ndparams)
     if op.diskparams is not None:
-        fields["diskparams"] = dict(cluster.diskparams)
-        for template, values in params.check_disk(op.diskparams).items():
-            fields["diskparams"][template] = _complete(cluster.diskparams.get(template, {}), values,
-                                                       params.DISK_DEFAULTS[template])
+        disk = params.merge_disk(cluster.diskparams, op.diskparams)
+        fields["diskparams"] = {template: params.DISK_DEFAULTS[template] | disk.get(template, {})
+                                for template in {**cluster.diskparams, **op.diskparams}}
     return fields
-
-
-def _complete(present: Mapping[str, Any], given: Mapping[str, Any], builtin: Mapping[str, Any]) -> Params:
-    """At cluster level every parameter has a value: what is reset gets the built-in one."""
-    return {**builtin, **merge_own(present, given)}
 
 
 def _os_parameters(cluster: Cluster, op: ClusterSetParams) -> dict[str, Any]:

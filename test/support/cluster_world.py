@@ -54,6 +54,8 @@ class ClusterWorld(World):
         if action.kind == "master":
             assert action.call == "ssconf_redistribute"
             self.redistributed += 1
+        if action.kind == "several" and not any(item.kind in ("put", "update", "delete") for item in action.actions):
+            return [self.act(item, results) for item in action.actions]
         return super().act(action, results)
 
     def _version(self, node):

@@ -172,7 +172,7 @@ def test_disks_of_a_lost_node_come_back_on_another():
 
 
 @pytest.mark.parametrize(("make", "fields", "error", "text"), [
-    (lambda: world(), {}, WrongState, "nothing to recreate"),
+    (world, {}, WrongState, "nothing to recreate"),
     (lambda: lose(world(), "d2"), {"disks": [0]}, WrongState, "disk/0 of instance web1 exists"),
     (lambda: lose(world(admin_state=UP), "d2"), {}, WrongState, "marked to be up"),
     (lambda: lose(world(), "d2"), {"disks": [7]}, WrongInput, "has no disk/7"),

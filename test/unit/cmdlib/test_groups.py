@@ -112,7 +112,7 @@ def test_remove():
 
 
 def test_remove_refusals():
-    with pytest.raises(WrongState, match="not empty.*node1, node2, node3"):
+    with pytest.raises(WrongState, match=r"not empty.*node1, node2, node3"):
         look(GroupRemoveUnit, GroupRemove, world(more_groups=("g2",)), group_name="default")
     here = world()
     for uuid in list(here.config.nodes):

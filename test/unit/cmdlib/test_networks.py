@@ -52,7 +52,7 @@ def test_add_reserves_what_nodes_and_the_cluster_use():
                             mac_prefix="AA:BB:CC", tags=["red"])
     run(here, unit.plan(seen))
     made = here.config.network("lan")
-    assert made.ext_reservations == (1, 2, 3, 50, 100), "nodes, the given one, the cluster; the gateway is not among them"
+    assert made.ext_reservations == (1, 2, 3, 50, 100), "the gateway is taken without that"
     assert (made.mac_prefix, made.tags) == ("aa:bb:cc", frozenset({"red"}))
     assert any("192.0.2.2 of node node2" in line for line in view.lines)
     hooks = unit.hooks(seen)
@@ -180,7 +180,7 @@ def test_rename():
 
 def test_remove():
     here = world()
-    with pytest.raises(WrongState, match="Network still connected.*default"):
+    with pytest.raises(WrongState, match=r"Network still connected.*default"):
         look(NetworkRemoveUnit, NetworkRemove, here, network_name="office")
     run(here, plan_of(NetworkDisconnectUnit, NetworkDisconnect, here, group_name="default", network_name="office"))
     unit, seen, _ = look(NetworkRemoveUnit, NetworkRemove, here, network_name="office")
