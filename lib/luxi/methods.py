@@ -2,7 +2,7 @@
 """Every method of the master daemon's socket."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gantry.constants import WAIT_FOR_CHANGE_SECONDS
@@ -10,11 +10,12 @@ from gantry.errors import Error, JobLost, NotFound, WrongInput
 from gantry.luxi import arguments as arg
 from gantry.luxi import filter_rules
 from gantry.luxi.arguments import Arg
-from gantry.luxi.protocol import BadRequest
+from gantry.luxi.protocol import BadRequest, Ready
 from gantry.luxi.server import Method
 from gantry.objects.plan import Delete, Put, Update
 from gantry.query import query, resource_cluster
 from gantry.query.fields import Missing
+from gantry.query.objects import InstanceObjects
 from gantry.query.resource_job import JobRow
 from gantry.query.world import Job, Jobs, LockTable, World
 
@@ -57,6 +58,7 @@ class Services(World):
     writer: Writer
     queue: Queue
     locks: LockTable
+    objects: InstanceObjects = field(default_factory=InstanceObjects)
 
 
 WHO = "operator"
@@ -188,6 +190,20 @@ async def query_filters(services: Services, uuids: list[str], fields: list[str])
     return await query.classic(services, "filter", uuids, fields)
 
 
+async def query_instance_objects(services: Services, names: list[str] | None, fields: list[str],
+                                 version: str | None) -> Ready:
+    """Whole objects for the remote API: {"version": text, "objects": [{field: value}, ...]}; null in the place of all
+    objects when `version` is that of now.
+    """
+    if names is not None:
+        return _objects("", await services.objects.some(services, fields, list(map(str, names))))
+    return _objects(*await services.objects.all(services, fields, version))
+
+
+def _objects(version: str, text: bytes | None) -> Ready:
+    return Ready((f'{{"version": "{version}", "objects": '.encode(), b"null" if text is None else text, b"}"))
+
+
 async def query_cluster_info(services: Services) -> dict[str, Any]:
     return resource_cluster.info(services.config)
 
@@ -258,6 +274,8 @@ METHODS: Mapping[str, tuple[Run, Sequence[Arg]]] = {
     "QueryFields": (query_fields, (Arg("resource", arg.TEXT), arg.MAYBE_FIELDS)),
     "QueryJobs": (query_jobs, (arg.JOB_IDS, arg.FIELDS)),
     "QueryInstances": (_classic("instance"), OBJECTS),
+    "QueryInstanceObjects": (query_instance_objects, (
+        Arg("names", arg.LIST, optional=True), arg.FIELDS, Arg("version", arg.TEXT, optional=True))),
     "QueryNodes": (_classic("node"), OBJECTS),
     "QueryGroups": (_classic("group"), OBJECTS),
     "QueryNetworks": (_classic("network"), OBJECTS),

@@ -74,8 +74,14 @@ def raw_result(message: bytes) -> bytes:
     return json.dumps(decode_reply(message)).encode()
 
 
+class Ready(NamedTuple):
+    """A result that is JSON text already, in parts."""
+
+    parts: tuple[bytes, ...]
+
+
 def encode_success(result: Any) -> bytes:
-    return b'{"success": true, "result": ' + json.dumps(result).encode() + b"}" + LUXI_END
+    return SUCCESS + json.dumps(result).encode() + SUCCESS_END + LUXI_END
 
 
 def encode_failure(error: Error) -> bytes:

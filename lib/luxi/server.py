@@ -20,7 +20,10 @@ from gantry.luxi.client import connect_unix
 from gantry.luxi.protocol import (
     MAX_MESSAGE,
     PATH_LIMIT,
+    SUCCESS,
+    SUCCESS_END,
     BadRequest,
+    Ready,
     decode_request,
     encode_failure,
     encode_success,
@@ -141,10 +144,12 @@ async def _refuse(error: BadRequest) -> Any:
 
 async def encode_result(result: Any) -> list[bytes]:
     """The reply in parts; tables of many rows are encoded piece by piece, so that others get their turn."""
+    if isinstance(result, Ready):
+        return [SUCCESS, *result.parts, SUCCESS_END + LUXI_END]
     rows = result.get("data") if isinstance(result, dict) else result
     if not isinstance(rows, list) or len(rows) <= SLICE:
         return [encode_success(result)]
-    parts = [b'{"success": true, "result": ']
+    parts = [SUCCESS]
     if isinstance(result, dict):
         head = json.dumps({key: value for key, value in result.items() if key != "data"})
         parts.append(head[:-1].encode() + (b', "data": ' if len(result) > 1 else b'"data": '))

@@ -45,6 +45,16 @@ async def locate(world: World, rows: Sequence[LiveRow]) -> None:
         row.unreachable = isinstance(answers.get(row.item.primary_node), Exception)
 
 
+async def pulse(world: World) -> list[Any]:
+    """What all nodes say about their guests, in the order of the configuration; what `locate` asks soon after costs
+    nothing more.  The answers are the same objects for as long as they may be used again.
+    """
+    hypervisors = list(world.config.cluster.enabled_hypervisors)
+    nodes = [node.uuid for node in world.config.nodes.values() if node.vm_capable and not node.offline]
+    answers = await world.live.ask(calls.instances_info, {uuid: {"hypervisors": hypervisors} for uuid in nodes})
+    return [answers[uuid] for uuid in nodes]
+
+
 def _where_to_look(world: World, instances: Iterable[Instance]) -> set[str]:
     """UUIDs of the nodes on which these instances run or may have been left running."""
     config = world.config

@@ -19,7 +19,7 @@ from gantry.rapi.door import Door
 from gantry.rapi.endpoint import Endpoint
 from gantry.rapi.failures import HttpError, from_luxi
 from gantry.rapi.idempotency import Idempotency
-from gantry.rapi.request import JSON, Request
+from gantry.rapi.request import JSON, Raw, Request
 from gantry.rapi.routes import Routes
 from gantry.utils.clock import SYSTEM
 
@@ -31,14 +31,6 @@ MAX_BODY = 10 << 20
 SERVER = f"Ganeti {constants.RELEASE_VERSION}"
 Headers = list[tuple[str, str]]
 Environ = dict[str, Any]
-
-
-@dataclass
-class Raw:
-    """What an endpoint answers that is not to be encoded any more."""
-
-    body: bytes
-    content: str = JSON
 
 
 @dataclass

@@ -16,6 +16,14 @@ JSON = "application/json"
 MAX_ARGUMENTS = 1000
 
 
+@dataclass
+class Raw:
+    """What an endpoint answers that is not to be encoded any more."""
+
+    body: bytes
+    content: str = JSON
+
+
 @dataclass(kw_only=True)
 class Request:
     """`names`: parts of the path by name.  `source`: gives the bytes of the body, when first asked.
