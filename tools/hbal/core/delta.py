@@ -17,7 +17,7 @@ from hbal.core.score import score
 from hbal.core.sums import Sums
 
 
-@dataclass(frozen=True)
+@dataclass
 class Block:
     """Candidates of some instances: change of the score, infinite where a move is impossible."""
 
@@ -27,6 +27,8 @@ class Block:
     failover: Floats
     per_target: Floats
     """Kind (order of moves.PER_TARGET) x instance x target."""
+    by_row: Floats | None = None
+    """The lowest of each instance, once it was asked for."""
 
 
 @dataclass
@@ -49,6 +51,17 @@ class Peers:
     """The entry of the primary for the secondary after a failover."""
 
 
+@dataclass(frozen=True)
+class Profile:
+    """The deviations of a state, that of the reserved memory last."""
+
+    mean_square: Floats
+    mean: Floats
+    low: Floats
+    """The most that a single move takes off a mean square (0 or less)."""
+    high: Floats
+
+
 class Candidates:
     """Evaluates moves on a state.  Call `refresh` after each change of the state."""
 
@@ -64,16 +77,56 @@ class Candidates:
         amounts = state.amounts
         odd = ~amounts.real & amounts.drbd & ~amounts.spindles_known
         self.odd = odd if state.limits.any_exclusive and odd.any() else None
+        self._profile: Profile | None = None
+        self._weights = np.append(self.deviations.weights[:len(self.deviations.planes)], 1.0)
+        self._largest = np.append(self.deviations.largest(self.rows), self.reserved.largest(self.rows))
         self._moving_states = rules.evacuate or bool((~state.limits.online[:-1]).any())
 
     def refresh(self) -> None:
         if self._moving_states:
             self.allowed = allowed(self.state, self.rules)
-            self.rows = self.allowed.instances
         self.deviations.refresh()
         self.reserved.refresh()
         self.checks.refresh()
         self.sums.refresh()
+        self._take_profile()
+
+    def profile(self) -> Profile | None:
+        """The deviations at the last refresh; None before the first one."""
+        return self._profile
+
+    def drift(self, before: Profile) -> float:
+        """A lower bound (0 or less) of what the change of the deviations since then can do to a candidate whose own
+        nodes did not change.
+        """
+        after = self._profile
+        assert after is not None
+        low, high = np.minimum(before.low, after.low), np.maximum(before.high, after.high)
+        v1, v2 = before.mean_square, after.mean_square
+        low = np.maximum(low, -np.minimum(v1, v2))
+        shift = 2.0 * np.abs(after.mean - before.mean) * self._largest / max(1, self.deviations.nodes_online)
+
+        def root(values: Floats) -> Floats:
+            return np.sqrt(np.maximum(values, 0.0))
+
+        at_low = root(v2 + low) - root(v2) - root(v1 + low) + root(v1)
+        at_high = root(v2 + high) - root(v2) - root(v1 + high) + root(v1)
+        lost = root(v2 + low) - root(v2 + low - shift)
+        worst = np.minimum(np.minimum(at_low, at_high), 0.0) - lost
+        return float(worst @ self._weights)
+
+    def _take_profile(self) -> None:
+        """Deviations, means, and between what limits a single move can change a mean square."""
+        deviations, reserved = self.deviations, self.reserved
+        distinct = len(deviations.planes)
+        square = np.append(deviations.mean_square[:distinct], reserved.mean_square)
+        online = self.state.limits.online
+        width = np.append(np.ptp(deviations.centred[:distinct, online], axis=1), np.ptp(reserved.twice[online]) / 2.0)
+        count, most = max(1, deviations.nodes_online), self._largest
+        self._profile = Profile(
+            square, np.append(deviations.mean, reserved.mean),
+            np.maximum(-square, -2.0 * most * width / count - most * most / count**2),
+            (2.0 * most * width + 2.0 * most * most) / count)
 
     def block(self, rows: Ints, columns: Ints | None = None) -> Block:
         """All moves of the instances `rows` to the nodes `columns`."""

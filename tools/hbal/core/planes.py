@@ -131,7 +131,8 @@ class Deviations:
             for row, plane in enumerate(self.planes):
                 values[row, :-1] = plane.values(state)
         values[:, ~self.online] = 0.0
-        values -= (values.sum(axis=1) / count)[:, None]
+        self.mean = values.sum(axis=1) / count
+        values -= self.mean[:, None]
         values[:, ~self.online] = 0.0
         self.mean_square = (np.einsum("mn,mn->m", values, values) / count)[self.order]
         self.centred = values[self.order]
@@ -139,6 +140,16 @@ class Deviations:
         self.root_single = float(roots[:self.single].sum())
         self.root_double = float(roots[self.single:len(self.planes)].sum())
         self.columns = self._columns()
+
+    def largest(self, rows: Ints) -> Floats:
+        """The most that one of these instances changes the value of a node, for each distinct plane."""
+        distinct = len(self.planes)
+        most: Floats = np.abs(self.amount[:distinct, rows]).max(axis=1, initial=0.0) * np.abs(
+            self.per_unit[:distinct]).max(axis=1)
+        if self.spindles is not None and self.per_spindle is not None:
+            spindles = self.spindles[:distinct, rows].max(axis=1, initial=0.0) + self.state.limits.spindles.max() + 1.0
+            most = np.maximum(most, spindles * np.abs(self.per_spindle[:distinct]).max(axis=1))
+        return most
 
     def _columns(self) -> Floats:
         """Planes x features x nodes; the squared weight is in them."""
@@ -220,10 +231,15 @@ class Reserved:
     def refresh(self) -> None:
         state, count, online = self.state, self.nodes_online, self.state.limits.online
         values = np.where(online, state.largest[0] * self.per_unit, 0.0)
-        values -= values.sum() / count
+        self.mean = float(values.sum() / count)
+        values -= self.mean
         self.twice = np.where(online, 2.0 * values, 0.0)
         self.mean_square = float((self.twice @ self.twice) / (4.0 * count))
         self.root = self.mean_square**0.5
+
+    def largest(self, rows: Ints) -> float:
+        """The most that one of these instances changes the value of a node."""
+        return float(self.state.amounts.reserved[rows].max(initial=0.0) * self.per_unit.max())
 
     def change(self, shift: Floats, square: Floats) -> Floats:
         """The change of the score when the values change by `shift` in sum, their squares by `square`."""
