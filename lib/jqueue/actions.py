@@ -27,7 +27,7 @@ T = TypeVar("T")
 TASK_WAIT = 10.0
 """Seconds that one question for a task's state may take."""
 TASK_STARTS = 3
-"""How often a task is started whose record the node has lost."""
+"""How often a task is started whose record, or whose process, the node has lost."""
 
 Watch = Callable[[float, str], None]
 Submitter = Callable[[list[list[dict[str, Any]]], Callable[[Any], Sequence[Row]]], Awaitable[Any]]
@@ -106,7 +106,7 @@ class Actor:
         status = TaskStatus(state="unknown")
         try:
             while True:
-                if status.state == "unknown":
+                if status.state == "unknown" or (_interrupted(status) and starts < TASK_STARTS):
                     starts += 1
                     if starts > TASK_STARTS:
                         raise NodeError(node=self._name(node), detail=f"lost the record of {action.call}")
@@ -223,6 +223,12 @@ class Actor:
         if function is None:
             raise ExecError(detail=f"the master daemon has no function {action.call}")
         return codec.encode(await function(**plans.fill(action.args, dict(doing.results))))
+
+
+def _interrupted(status: TaskStatus) -> bool:
+    """Whether the task's process was lost, with its node or by itself; started again it begins anew."""
+    facts = (status.error or {}).get("facts")
+    return status.state == "failed" and isinstance(facts, dict) and bool(facts.get("interrupted"))
 
 
 def _call_type(name: str) -> Any:

@@ -136,10 +136,14 @@ class FakeNodes:
     # --- tasks --------------------------------------------------------------------------------------------
 
     def _task_start(self, node, task, call, args):
-        if (node, task) not in self.tasks:
+        if (node, task) not in self.tasks or self._interrupted(self.tasks[node, task]["status"]):
             rounds = getattr(self.script.get(call), "rounds", 0)
             self.tasks[node, task] = {"call": call, "args": args, "left": rounds, "rounds": rounds, "status": None}
         return self._look(node, task)
+
+    @staticmethod
+    def _interrupted(status):
+        return status is not None and status.state == "failed" and status.error["facts"].get("interrupted", False)
 
     def _task_status(self, node, task, wait, seen):
         return self._look(node, task)

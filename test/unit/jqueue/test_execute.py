@@ -222,6 +222,21 @@ def test_cancel_ends_a_task_on_its_node():
     bench(main, instance_stop=long)
 
 
+@pytest.mark.parametrize(("losses", "status"), [(2, Status.SUCCESS), (3, Status.ERROR)])
+def test_a_task_that_was_lost_with_its_node_is_started_again(losses, status):
+    left = [NodeError(node="node-2", detail="its process ended", interrupted=True)] * losses
+
+    def stopping(node, **args):
+        if left:
+            raise left.pop()
+
+    async def main(made):
+        does("it", Plan(steps=(step(1, 101), Step(title="* stopping", action=stop(2)))))
+        assert (await made.run(op("it"))).status is status
+        assert [name for _, name, _, _ in made.nodes.asked].count("task_start") == 3
+    bench(main, instance_stop=stopping)
+
+
 def test_cancel_past_the_point_of_no_return_is_too_late():
     async def main(made):
         reached, release = asyncio.Event(), asyncio.Event()
