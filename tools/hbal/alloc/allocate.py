@@ -112,26 +112,48 @@ def _choose(state: State, index: int, nodes: tuple[Ints, Ints], candidates: tupl
     closed = conditions.tolerance == redundancy.STRICT and redundancy.closed(state)
     if conditions.capacity_checks and closed:
         kept = redundancy.pairs_kept(state, index, heads, secondaries)
-    best: tuple[float, int, int] | None = None
     better = 0
+    chosen: tuple[int, int] | None = None
     for row in range(len(heads)):
         columns = np.flatnonzero(fits[row])
-        for place in _in_order(scores[row, columns]):
-            column = int(columns[place])
-            at = (int(heads[row]), int(secondaries[column]))
-            fine = (not conditions.capacity_checks
-                    or (_kept(state, index, at, conditions) if kept is None else bool(kept[row, column])))
-            if fine:
-                value = float(scores[row, column])
-                if best is None or value <= best[0]:
-                    best = (value, *at)
-                break
-            better += 1
+        if not len(columns):
+            continue
+        if conditions.capacity_checks and kept is None:
+            column, worse = _first_kept(state, index, (int(heads[row]), secondaries), scores[row], columns, conditions)
+        else:
+            column, worse = _best_of(scores[row], columns, None if kept is None else kept[row])
+        better += worse
+        if column is not None and (chosen is None or scores[row, column] <= scores[chosen]):
+            chosen = row, column
     solution.failures[Fail.FailN1] += better
     solution.successes = int(fits.sum()) - better
-    if best is not None:
-        solution.score, solution.nodes = best[0], best[1:]
+    if chosen is not None:
+        solution.score = float(scores[chosen])
+        solution.nodes = int(heads[chosen[0]]), int(secondaries[chosen[1]])
         solution.shown, solution.order = fixed(solution.score, 8), (solution.score,)
+
+
+def _best_of(scores: Floats, columns: Ints, kept: Bools | None) -> tuple[int | None, int]:
+    """Of the columns that are kept the best, the last of equal ones; and how many that are not kept were better."""
+    good = columns if kept is None else columns[kept[columns]]
+    if not len(good):
+        return None, len(columns)
+    column = int(good[redundancy.last_best(scores[good])])
+    if kept is None or len(good) == len(columns):
+        return column, 0
+    lost = columns[~kept[columns]]
+    least = scores[column]
+    return column, int(((scores[lost] < least) | ((scores[lost] == least) & (lost > column))).sum())
+
+
+def _first_kept(state: State, index: int, nodes: tuple[int, Ints], scores: Floats, columns: Ints,
+                conditions: Conditions) -> tuple[int | None, int]:
+    """The same, where each candidate has to be tried."""
+    for better, at in enumerate(_in_order(scores[columns])):
+        column = int(columns[at])
+        if _kept(state, index, (nodes[0], int(nodes[1][column])), conditions):
+            return column, better
+    return None, len(columns)
 
 
 def _kept(state: State, index: int, nodes: tuple[int, ...], conditions: Conditions) -> bool:

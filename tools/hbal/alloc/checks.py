@@ -38,7 +38,7 @@ Modes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule on every node: broken where `short` is positive (or NaN-safe: where `broken`)."""
+    """One rule on every node: where it is broken, and of what the node has how much against what is needed."""
 
     fail: Fail
     hard: bool
@@ -48,56 +48,64 @@ class Rule:
     needs: Floats
 
 
+def _hard(fail: Fail, broken: Bools, what: str, has: Floats, needs: Floats) -> Rule:
+    return Rule(fail, True, broken, what, has, needs)  # noqa: FBT003  # what the function is for
+
+
+def _soft(fail: Fail, broken: Bools, what: str, has: Floats, needs: Floats) -> Rule:
+    return Rule(fail, False, broken, what, has, needs)  # noqa: FBT003  # what the function is for
+
+
 def primary_rules(state: State, index: int, grown: Grown) -> Iterator[Rule]:
     """The rules for a primary, in order; `grown` is what `places.as_primary` made of the state."""
     amounts, limits, after = state.amounts, state.limits, grown.state
     real, local = bool(amounts.real[index]), bool(amounts.local[index])
     memory, disk = _full(state, amounts.memory[index]), _full(state, amounts.disk_forth[index])
     if real and amounts.running[index]:
-        yield Rule(Fail.FailMem, True, after.unallocated <= 0, "unallocated memory", state.unallocated, memory)
+        yield _hard(Fail.FailMem, after.unallocated <= 0, "unallocated memory", state.unallocated, memory)
     if real and local:
         yield from _local(state, index, grown)
     if real:
-        yield Rule(Fail.FailMem, False, (after.unallocated <= state.largest[0]) & ~state.failing,
+        yield _soft(Fail.FailMem, (after.unallocated <= state.largest[0]) & ~state.failing,
                    "unallocated memory less what is reserved", state.unallocated - state.largest[0], memory)
-        yield Rule(Fail.FailCPU, False, after.used_cpus > limits.most_cpus, "virtual CPUs",
+        yield _soft(Fail.FailCPU, after.used_cpus > limits.most_cpus, "virtual CPUs",
                    limits.most_cpus - state.used_cpus, _full(state, amounts.cpus[index]))
     if state.tag_counts is not None and state.tags.exclusion is not None:
         taken = (state.tags.exclusion[index] * (state.tag_counts > 0)).sum(axis=1)
-        yield Rule(Fail.FailTags, False, taken > 0, "exclusion tags of others", -taken, _full(state, 0.0))
-    yield Rule(Fail.FailMem, False, after.free_memory_forth <= 0, "memory, forthcoming instances counted",
+        yield _soft(Fail.FailTags, taken > 0, "exclusion tags of others", -taken, _full(state, 0.0))
+    yield _soft(Fail.FailMem, after.free_memory_forth <= 0, "memory, forthcoming instances counted",
                state.free_memory_forth, _full(state, amounts.memory_forth[index]))
     if local:
-        yield Rule(Fail.FailDisk, False, (after.free_disk_forth <= 0) | (after.free_disk_forth < limits.low_disk),
+        yield _soft(Fail.FailDisk, (after.free_disk_forth <= 0) | (after.free_disk_forth < limits.low_disk),
                    "disk, forthcoming instances counted", state.free_disk_forth - limits.low_disk, disk)
         yield from _local_forth(state, index, grown)
-    yield Rule(Fail.FailCPU, False, after.used_cpus_forth > limits.most_cpus, "virtual CPUs, forthcoming ones counted",
+    yield _soft(Fail.FailCPU, after.used_cpus_forth > limits.most_cpus, "virtual CPUs, forthcoming ones counted",
                limits.most_cpus - state.used_cpus_forth, _full(state, amounts.cpus_forth[index]))
 
 
 def secondary_rules(state: State, index: int, grown: Grown, *, ignore_disk: bool = False) -> Iterator[Rule]:
     """The rules for a secondary that do not depend on the primary; N+1 is judged by `secondary_modes`."""
-    amounts, limits, after = state.amounts, state.limits, grown.state
+    amounts = state.amounts
     real, reserved = bool(amounts.real[index]), _full(state, amounts.reserved[index])
     nothing = _full(state, 0.0)
     if not state.instances[index].template.has_secondary:
-        yield Rule(Fail.FailDisk, True, np.ones(state.count + 1, dtype=np.bool_), "second copy of the disks", nothing,
+        yield _hard(Fail.FailDisk, np.ones(state.count + 1, dtype=np.bool_), "second copy of the disks", nothing,
                    nothing)
     if real:
         yield from _local(state, index, grown, ignore_disk=ignore_disk)
-        yield Rule(Fail.FailMem, False, reserved >= state.unallocated, "unallocated memory", state.unallocated,
+        yield _soft(Fail.FailMem, reserved >= state.unallocated, "unallocated memory", state.unallocated,
                    reserved)
 
 
 def secondary_rules_forth(state: State, index: int, grown: Grown) -> Iterator[Rule]:
     """The last rules for a secondary."""
     after, limits = grown.state, state.limits
-    yield Rule(Fail.FailDisk, False, (after.free_disk_forth <= 0) | (after.free_disk_forth < limits.low_disk),
+    yield _soft(Fail.FailDisk, (after.free_disk_forth <= 0) | (after.free_disk_forth < limits.low_disk),
                "disk, forthcoming instances counted", state.free_disk_forth - limits.low_disk,
                _full(state, state.amounts.disk_forth[index]))
     yield from _local_forth(state, index, grown)
     reserved = _full(state, state.amounts.reserved[index])
-    yield Rule(Fail.FailMem, False, reserved >= state.free_memory_forth, "memory, forthcoming instances counted",
+    yield _soft(Fail.FailMem, reserved >= state.free_memory_forth, "memory, forthcoming instances counted",
                state.free_memory_forth, reserved)
 
 
@@ -106,23 +114,23 @@ def _local(state: State, index: int, grown: Grown, *, ignore_disk: bool = False)
     amounts, limits, after = state.amounts, state.limits, grown.state
     disk = _full(state, amounts.disk[index])
     if not ignore_disk:
-        yield Rule(Fail.FailDisk, True, after.free_disk <= 0, "free disk", state.free_disk, disk)
-    yield Rule(Fail.FailDisk, False, after.free_disk < limits.low_disk, "free disk less what is to stay free",
+        yield _hard(Fail.FailDisk, after.free_disk <= 0, "free disk", state.free_disk, disk)
+    yield _soft(Fail.FailDisk, after.free_disk < limits.low_disk, "free disk less what is to stay free",
                state.free_disk - limits.low_disk, disk)
     if limits.exclusive.any():
-        yield Rule(Fail.FailSpindles, True, limits.exclusive & (grown.spindles < 0), "free spindles",
+        yield _hard(Fail.FailSpindles, limits.exclusive & (grown.spindles < 0), "free spindles",
                    state.free_spindles, _full(state, amounts.spindles[index]))
-    yield Rule(Fail.FailDisk, False, ~limits.exclusive & (after.used_spindles > limits.high_spindles), "spindle use",
+    yield _soft(Fail.FailDisk, ~limits.exclusive & (after.used_spindles > limits.high_spindles), "spindle use",
                limits.high_spindles - state.used_spindles, _full(state, amounts.spindle_use[index]))
 
 
 def _local_forth(state: State, index: int, grown: Grown) -> Iterator[Rule]:
     amounts, limits, after = state.amounts, state.limits, grown.state
     if limits.exclusive.any():
-        yield Rule(Fail.FailSpindles, False, limits.exclusive & (grown.spindles_forth < 0),
+        yield _soft(Fail.FailSpindles, limits.exclusive & (grown.spindles_forth < 0),
                    "free spindles, forthcoming instances counted", state.free_spindles_forth,
                    _full(state, amounts.spindles[index]))
-    yield Rule(Fail.FailDisk, False, ~limits.exclusive & (after.used_spindles_forth > limits.high_spindles),
+    yield _soft(Fail.FailDisk, ~limits.exclusive & (after.used_spindles_forth > limits.high_spindles),
                "spindle use, forthcoming instances counted", limits.high_spindles - state.used_spindles_forth,
                _full(state, amounts.spindle_use_forth[index]))
 

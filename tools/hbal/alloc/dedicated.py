@@ -59,9 +59,8 @@ def best(state: State, index: int, nodes: Ints, required: int, conditions: Condi
     first = as_primary(state, index)
     modes = checks.primary_modes(state, index, first, forced=conditions.ignore_soft_errors)
     found: list[tuple[Lost, tuple[int, ...]]] = []
-    if required == 2:
-        second = as_secondary(state, index)
-        tails = checks.secondary_modes(state, index, second, slice(None), forced=False)
+    second = as_secondary(state, index)
+    tails = checks.secondary_modes(state, index, second, slice(None), forced=False)
     for node in allowed:
         mode = int(modes[node])
         if required == 1:

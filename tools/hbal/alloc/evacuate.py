@@ -122,7 +122,8 @@ class Evacuation:
     def _scores(self, state: State, index: int, primary: int, targets: Ints,
                 group: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         grown = as_primary(state, index), as_secondary(state, index)
-        return values.pairs(state, index, np.array([primary]), targets, grown, scored(state, group))[0]
+        table = values.pairs(state, index, np.array([primary]), targets, grown, scored(state, group))
+        return table.reshape(-1)
 
     def _both(self, index: int, available: Ints, group: int) -> list[OpCode]:
         if len(available) < 2:

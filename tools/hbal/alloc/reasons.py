@@ -59,12 +59,12 @@ def _capacity(state: State, index: int, required: int, conditions: Conditions) -
     if already or required != 1:
         return
     modes = checks.primary_modes(state, index, as_primary(state, index), forced=conditions.ignore_soft_errors)
-    for node in np.flatnonzero((modes[:-1] == FITS) & state.limits.online[:-1]):
+    for target in np.flatnonzero((modes[:-1] == FITS) & state.limits.online[:-1]):
         trial = state.copy()
-        place(trial, index, (int(node),))
+        place(trial, index, (int(target),))
         for other in redundancy.stuck(trial):
             yield (state.nodes[other].name, "N+1", "FailN1",
-                   f"could not be evacuated with the instance on {state.nodes[node].name}", "", "")
+                   f"could not be evacuated with the instance on {state.nodes[target].name}", "", "")
             break
 
 

@@ -125,8 +125,8 @@ def _others(state: State) -> dict[int, list[int]]:
 def _leaves(state: State, node: int, others: list[int]) -> bool:
     """Whether the node's primaries without a secondary find room, once the others have failed over."""
     trial = state.copy()
-    for index in np.flatnonzero((trial.primary == node) & trial.amounts.drbd):
-        trial.move(int(index), int(trial.secondary[index]), node)
+    for swapped in np.flatnonzero((trial.primary == node) & trial.amounts.drbd):
+        trial.move(int(swapped), int(trial.secondary[swapped]), node)
     free = [index for index in others if trial.instances[index].template in FREE]
     rest = sorted((index for index in others if index not in set(free)),
                   key=lambda index: -trial.instances[index].memory)

@@ -10,6 +10,7 @@ import numpy as np
 from hbal.alloc import allocate, dedicated, reasons
 from hbal.alloc import places as at
 from hbal.alloc.evacuate import Evacuation, Stuck, excluded
+from hbal.alloc.memory import Memory
 from hbal.core.arrays import State
 from hbal.core.instances import Ints
 from hbal.load import iallocator, names
@@ -68,20 +69,32 @@ class Task:
     request: Request
     conditions: Conditions
     verbose: bool = False
+    base: State | None = None
+    """The state of all nodes, where it is there already."""
+
+    def state(self, new: Sequence[Instance] = (), group: int | None = None) -> State:
+        """A state to work on: of all nodes or of a group, with new instances that are nowhere yet."""
+        tagged = _tagged(self, new)
+        if self.base is None or group is not None or any(one.exclusion_tags or one.desired_locations
+                                                         for one in tagged):
+            return at.whole(self.data, tagged, group)
+        state = self.base.copy()
+        for one in tagged:
+            at.append(state, one)
+        return state
 
 
-def reply(message: dict[str, Any], conditions: Conditions, *, verbose: bool = False) -> dict[str, Any]:
-    """The reply to a message; raises LoadError when it cannot be understood."""
+def reply(message: dict[str, Any], conditions: Conditions, *, verbose: bool = False,
+          memory: Memory | None = None) -> dict[str, Any]:
+    """The reply to a message; raises LoadError when it cannot be understood.
+
+    `memory` keeps what was made of the cluster, so that the next message need not be read all over again.
+    """
     fields = iallocator.parse(message)
-    task = understood(iallocator.cluster(fields), fields, conditions)
-    return written(replace(task, verbose=verbose))[0]
-
-
-def understood(data: ClusterData, message: Any, conditions: Conditions) -> Task:
-    """The request of a message on a cluster (the message's own or another), made ready."""
-    request = iallocator.request(message, data)
-    data = prepare(data, Wishes(ignore_loads=conditions.ignore_loads, kvm_memory=conditions.kvm_memory))
-    return Task(data, request, conditions)
+    wishes = Wishes(ignore_loads=conditions.ignore_loads, kvm_memory=conditions.kvm_memory)
+    data, base = (memory or Memory()).cluster(fields, wishes)
+    request = iallocator.request(fields, data)
+    return written(Task(data, request, conditions, verbose, base))[0]
 
 
 def written(task: Task) -> tuple[dict[str, Any], State | None]:
@@ -105,7 +118,7 @@ def _tagged(task: Task, instances: Sequence[Instance]) -> list[Instance]:
 
 def _allocate(task: Task, request: Any) -> Granted:
     group = _named_group(task, request.group_name)
-    state = at.whole(task.data, _tagged(task, [request.instance]), group)
+    state = task.state([request.instance], group)
     index = len(state.instances) - 1
     try:
         nodes, info = _find(task, state, index, request, group)
@@ -119,7 +132,7 @@ def _allocate(task: Task, request: Any) -> Granted:
 
 def _multi_allocate(task: Task, request: MultiAllocate) -> Granted:
     group = _named_group(task, request.requests[0].group_name if request.requests else None)
-    state = at.whole(task.data, _tagged(task, [one.instance for one in request.requests]), group)
+    state = task.state([one.instance for one in request.requests], group)
     first = len(state.instances) - len(request.requests)
     placed: list[list[Any]] = []
     failed: list[list[str]] = []
@@ -233,7 +246,7 @@ def _allocate_secondary(task: Task, request: AllocateSecondary) -> Granted:
     old = task.data.instances[request.instance]
     if old.secondary != NO_NODE:
         raise Refused(f"Instance {old.name} already has a secondary node")
-    state, index = at.whole(task.data), request.instance
+    state, index = task.state(), request.instance
     state.move(index, state.count, state.count)
     at.retype(state, index, replace(old, template=Template.DRBD))
     group = task.data.nodes[old.primary].group
@@ -262,7 +275,7 @@ def _relocate(task: Task, request: Relocate) -> Granted:
         given = f"[{','.join(map(str, request.relocate_from))}]"
         word = "secondary" if inside else "primary"
         raise Refused(f"Unsupported request: excluded nodes not equal to instance's {word}({leaves} versus {given})")
-    state = at.whole(task.data)
+    state = task.state()
     mode = EvacMode.SECONDARY if inside else EvacMode.PRIMARY
     _, failed, _ = _evacuate(task, state, [request.instance], mode)
     if failed:
@@ -272,7 +285,7 @@ def _relocate(task: Task, request: Relocate) -> Granted:
 
 
 def _node_evacuate(task: Task, request: NodeEvacuate) -> Granted:
-    state = at.whole(task.data)
+    state = task.state()
     return _moved(state, _evacuate(task, state, request.instances, request.mode))
 
 
@@ -319,7 +332,7 @@ def _moved(state: State, moves: Moves) -> Granted:
 
 
 def _change_group(task: Task, request: ChangeGroup) -> Granted:
-    state = at.whole(task.data)
+    state = task.state()
     left = {state.nodes[int(state.primary[index])].group for index in request.instances}
     everything = range(len(task.data.groups))
     targets = [group for group in (request.groups or everything) if group not in left]

@@ -72,17 +72,21 @@ def _deviations(table: Floats) -> Floats:
     count = table.shape[1]
     with np.errstate(invalid="ignore", over="ignore"):
         centred = table - (_added(table) / count)[:, None]
-        return np.sqrt(_added(centred * centred) / count)
+        spread: Floats = np.sqrt(_added(centred * centred) / count)
+    return spread
 
 
 def _sum_after(values: Floats, change: Floats, _old: Floats) -> Floats:
-    return values.sum() + change
+    result: Floats = values.sum() + change
+    return result
 
 
 def _deviation_after(values: Floats, change: Floats, old: Floats) -> Floats:
     mean = values.sum() / len(values)
     centred = values - mean
-    return np.sqrt(_spread(len(values), 0.0, float((centred * centred).sum() / len(values)), old - mean, change))
+    variance = float((centred * centred).sum() / len(values))
+    result: Floats = np.sqrt(_spread(len(values), 0.0, variance, old - mean, change))
+    return result
 
 
 def _spread(count: int, total: "Floats | float", variance: "Floats | float", old: Floats, change: Floats) -> Floats:
@@ -143,8 +147,8 @@ class _Pair:
         return before, first, second
 
     def _reserved(self) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.reserved / self.state.limits.memory[self.secondaries]
+        result: Floats = self.reserved / self.state.limits.memory[self.secondaries]
+        return result
 
     def _failing(self) -> Floats:
         state, nodes = self.second.state, self.secondaries
@@ -169,8 +173,9 @@ def _twice(kind: str, before: Floats, one: tuple[Ints, Floats], two: tuple[Ints,
     mean = values.sum() / count
     variance = float(((values - mean) ** 2).sum() / count)
     after_first = _spread(count, 0.0, variance, old_first - mean, change_first)
-    return np.sqrt(np.broadcast_to(
-        _spread(count, change_first, after_first, old_second - mean, change_second), shape))
+    spread = _spread(count, change_first, after_first, old_second - mean, change_second)
+    result: Floats = np.sqrt(np.broadcast_to(spread, shape))
+    return result
 
 
 def _pairs(state: State, index: int, targets: Ints) -> Floats:

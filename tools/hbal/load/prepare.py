@@ -42,7 +42,7 @@ def prepare(data: ClusterData, wishes: Wishes = Wishes()) -> ClusterData:
             movable=(instance.template.movable and index not in excluded and not data.is_split(instance)
                      and (selected is None or index in selected)))
         for index, instance in enumerate(data.instances))
-    return _with_missing(replace(data, nodes=nodes, instances=instances))
+    return with_missing(replace(data, nodes=nodes, instances=instances))
 
 
 def _alias(name: str, suffix: int) -> str:
@@ -97,7 +97,8 @@ def _permissions(tags: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _with_missing(data: ClusterData) -> ClusterData:
+def with_missing(data: ClusterData) -> ClusterData:
+    """The cluster with the missing memory of its nodes as the instances on them make it."""
     used = [0] * len(data.nodes)
     for instance in data.instances:
         if instance.uses_memory:

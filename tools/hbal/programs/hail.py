@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""hail: answers an iallocator request in a file, on one line of JSON.  numpy is loaded when there is something to find."""
+"""hail: answers an iallocator request in a file, on one line of JSON.
+
+numpy is loaded when there is something to find.
+"""
 
 import json
 import sys
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hbal import output
-from hbal.errors import Error
+from hbal.errors import Error, LoadError
 from hbal.load import iallocator, source, text
 from hbal.load.options import Options
 from hbal.model import ClusterData
@@ -31,7 +34,10 @@ def reply(options: Options, arguments: Sequence[str]) -> int:
         raise Error("This program needs an input file.")
     if len(arguments) > 1:
         raise Error("Only one argument is accepted (the input file)")
-    task = understood(arguments[0], options)
+    try:
+        task = understood(arguments[0], options)
+    except LoadError as err:
+        raise Error(err.detail) from err
     _say_request(task, options)
     _show("Initial", task.data, options)
     _save(task.data, "pre", "before", options)

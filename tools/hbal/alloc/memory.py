@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reading the cluster of a request, and keeping what was read for the next one.
+
+Parts are known again by their bytes: a node or instance that is written as before is not read again, and of a cluster
+that is written as before the state of the core is kept, too.
+"""
+
+import marshal
+from dataclasses import replace
+
+from hbal.alloc import places
+from hbal.core.arrays import State
+from hbal.load import iallocator
+from hbal.load.fields import Fields
+from hbal.load.prepare import Wishes, prepare, with_missing
+from hbal.model import ClusterData, Instance
+
+NO_REFERENCES = 2
+"""The version of the format that writes equal values alike."""
+FRAME = ("nodegroups", "cluster_tags", "enabled_hypervisors", "nodes")
+"""What instances are read against."""
+
+
+class Memory:
+    """What is known of the cluster of the last request."""
+
+    def __init__(self) -> None:
+        self._frame = self._whole = b""
+        self._instances: dict[bytes, Instance] = {}
+        self._state: State | None = None
+
+    def cluster(self, message: Fields, wishes: Wishes) -> tuple[ClusterData, State]:
+        """The cluster, ready, and its state (not to be changed); raises LoadError."""
+        try:
+            frame = marshal.dumps([[message.any(key) for key in FRAME], repr(wishes)], NO_REFERENCES)
+            instances = message.object("instances")
+            written = [marshal.dumps(item, NO_REFERENCES) for item in instances.items()]
+        except ValueError:  # not plain JSON values
+            data = prepare(iallocator.cluster(message), wishes)
+            return data, places.whole(data)
+        whole = b"".join([frame, *written])
+        if self._state is None or whole != self._whole:
+            data = self._read(message, wishes, written, known=frame == self._frame)
+            self._state, self._frame, self._whole = places.whole(data), frame, whole
+            self._instances = dict(zip(written, data.instances, strict=True))
+        return self._state.data, self._state
+
+    def _read(self, message: Fields, wishes: Wishes, written: list[bytes], *, known: bool) -> ClusterData:
+        if not known or wishes.loads:
+            return prepare(iallocator.cluster(message), wishes)
+        items = message.object("instances").items()
+        fresh = [item for item, text in zip(items, written, strict=True) if text not in self._instances]
+        part = Fields({**dict(message.items()), "instances": dict(fresh)}, "invalid iallocator message")
+        data = prepare(iallocator.cluster(part), wishes)
+        read = iter(data.instances)
+        instances = tuple(self._instances[text] if text in self._instances else next(read) for text in written)
+        return with_missing(replace(data, instances=instances))
