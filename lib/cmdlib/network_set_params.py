@@ -65,7 +65,8 @@ class NetworkSetParamsUnit(LogicalUnit[NetworkSetParams, Change], op=NetworkSetP
         for address in self.op.add_reserved_ips or ():
             try:
                 place = network_pool.offset(network, address)
-                if place in found | network_pool.built_in(network) | guests.keys():
+                taken = place in found | network_pool.built_in(network) | guests.keys()
+                if taken or address in view.reservations.taken("ip"):
                     raise WrongState(detail=f"it is in use already{' by ' + guests[place] if place in guests else ''}")
                 found.add(place)
             except Error as err:

@@ -231,12 +231,18 @@ def test_verify_disks(luxi: FakeLuxi, capsys: pytest.CaptureFixture[str]) -> Non
     luxi.results |= {"OP_CLUSTER_VERIFY_DISKS": {"jobs": [[True, 5]]}, "": [{}, [], {}]}
     assert run(luxi, "gnt-cluster", "verify-disks") == 0
     assert capsys.readouterr().out.endswith("No disks need to be activated.\n")
-    luxi.results[""] = [{"n2": "down"}, [WEB], {DB: [["n1", "vg/lv"]]}]
+    luxi.results[""] = [{"n2": "down"}, [WEB], {DB: [["n1", "vg/lv"], ["n1", "/srv/disk0"]]}]
     assert run(luxi, "gnt-cluster", "verify-disks") == 1
     said = capsys.readouterr()
     assert f"Activating disks for instance '{WEB}'" in said.out
-    assert f"Instance {DB} has missing logical volumes:\n\tn1 /dev/vg/lv\n" in said.out
+    assert f"Instance {DB} has missing logical volumes:\n\tn1 /dev/vg/lv\n\tn1 /srv/disk0\n" in said.out
     assert "Error gathering data on node n2: down" in said.err
+
+
+@pytest.mark.parametrize("gateway", ["192.0.2.1", "none"])
+def test_an_address_or_a_word_is_no_choice_of_words(gateway: str, luxi: FakeLuxi) -> None:
+    assert run(luxi, "gnt-network", "modify", "--gateway", gateway, "office") == 0
+    assert luxi.ops == [{"OP_ID": "OP_NETWORK_SET_PARAMS", "network_name": "office", "gateway": gateway}]
 
 
 # --- lists -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 
 import asyncio
 
+import pytest
+
 from gantry.config.change import ConfigWriter
+from gantry.errors import ExecError
 from gantry.objects.plan import Update
 from gantry.server.masterd import load_units
 from gantry.server.ssconf_push import SsconfPusher
@@ -29,6 +32,21 @@ def test_ssconf_goes_where_it_is_missing():
         pusher.came_back("node-3")
         await pusher.push()
         assert told[-1] == ("node-3", "/srv")
+    asyncio.run(main())
+
+
+def test_ssconf_is_told_again_to_all_when_asked():
+    async def main():
+        config, nodes = make_config(3), FakeNodes()
+        told = []
+        nodes.script["ssconf_write"] = lambda node, values, serial: told.append(node)
+        pusher = SsconfPusher(config, nodes, lambda now: {"name": now.cluster.name})
+        await pusher.push()
+        await pusher.redistribute()
+        assert told == ["node-1", "node-2", "node-3"] * 2
+        nodes.down.add("node-3")
+        with pytest.raises(ExecError, match=r"node3\.example\.org"):
+            await pusher.redistribute()
     asyncio.run(main())
 
 
