@@ -18,7 +18,6 @@ from hbal.model import ClusterData, Instance
 NO_REFERENCES = 2
 """The version of the format that writes equal values alike."""
 FRAME = ("nodegroups", "cluster_tags", "enabled_hypervisors", "nodes")
-"""What instances are read against."""
 
 
 class Memory:
@@ -26,19 +25,22 @@ class Memory:
 
     def __init__(self) -> None:
         self._frame = self._whole = b""
+        """What instances are read against: names of nodes, tags; and all of the cluster."""
         self._instances: dict[bytes, Instance] = {}
         self._state: State | None = None
 
     def cluster(self, message: Fields, wishes: Wishes) -> tuple[ClusterData, State]:
         """The cluster, ready, and its state (not to be changed); raises LoadError."""
         try:
-            frame = marshal.dumps([[message.any(key) for key in FRAME], repr(wishes)], NO_REFERENCES)
+            rest = marshal.dumps([message.any(key) for key in FRAME], NO_REFERENCES)
+            names = [name for name, _ in message.object("nodes").items()]
+            frame = marshal.dumps([names, message.any("cluster_tags"), repr(wishes)], NO_REFERENCES)
             instances = message.object("instances")
             written = [marshal.dumps(item, NO_REFERENCES) for item in instances.items()]
         except ValueError:  # not plain JSON values
             data = prepare(iallocator.cluster(message), wishes)
             return data, places.whole(data)
-        whole = b"".join([frame, *written])
+        whole = b"".join([frame, rest, *written])
         if self._state is None or whole != self._whole:
             data = self._read(message, wishes, written, known=frame == self._frame)
             self._state, self._frame, self._whole = places.whole(data), frame, whole
