@@ -64,9 +64,9 @@ def _instance(fields: Fields, nodes: dict[str, int]) -> Instance:
     return Instance(
         name, memory=fields.size("oper_ram") if fields.has_number("oper_ram") else params.size(memory),
         disk=fields.size("disk_usage"), disks=_disks(fields), vcpus=params.size("vcpus"),
-        status=fields.choice("status", Status, "InstanceStatus"), auto_balance=params.flag("auto_balance"),
+        status=fields.choice("status", Status), auto_balance=params.flag("auto_balance"),
         primary=nodes[names[0]], secondary=nodes[names[1]] if secondaries else NO_NODE,
-        template=fields.choice("disk_template", Template, "DiskTemplate"), tags=fields.texts("tags"),
+        template=fields.choice("disk_template", Template), tags=fields.texts("tags"),
         spindle_use=params.size("spindle_use"), forthcoming=fields.flag("forthcoming", default=False))
 
 

@@ -3,14 +3,12 @@
 
 import json
 from collections.abc import Callable
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from hbal.errors import LoadError
+from hbal.load.choices import Choice, chosen
 from hbal.model import MinMax, Policy, Spec, Template
 
-T = TypeVar("T")
-Choice = TypeVar("Choice", bound=StrEnum)
 REQUIRED: Any = object()
 
 SPEC_KEYS = ("memory-size", "cpu-count", "disk-size", "disk-count", "nic-count", "spindle-use")
@@ -80,13 +78,11 @@ class Fields:
             raise self.fail(key, f"negative size '{value:g}'")
         return value
 
-    def choice(self, key: str, kind: type[Choice], name: str | None = None) -> Choice:
-        value = self.text(key)
+    def choice(self, key: str, kind: type[Choice]) -> Choice:
         try:
-            return kind(value)
+            return chosen(kind, self.text(key))
         except ValueError as err:
-            complaint = f'Invalid string value for type {name or kind.__name__}: "{value}"'
-            raise self.fail(key, complaint) from err
+            raise self.fail(key, str(err)) from err
 
     def array(self, key: str, default: Any = REQUIRED) -> list[Any]:
         value = self._typed(key, default, lambda value: isinstance(value, (list, tuple)), "JSArray")
@@ -150,6 +146,6 @@ def _spec(content: Fields) -> Spec:
 
 def _template(content: Fields, text: str) -> Template:
     try:
-        return Template(text)
+        return chosen(Template, text)
     except ValueError as err:
-        raise content.fail("disk-templates", f'Invalid string value for type DiskTemplate: "{text}"') from err
+        raise content.fail("disk-templates", str(err)) from err

@@ -145,7 +145,7 @@ def _instance(name: str, fields: Fields, primary: int, secondary: int) -> Instan
                     for disk in fields.objects("disks")),
         vcpus=fields.size("vcpus"), status=ADMIN_STATES.get(fields.text("admin_state", default="up"), Status.RUNNING),
         auto_balance=True, primary=primary, secondary=secondary,
-        template=fields.choice("disk_template", Template, "DiskTemplate"), tags=fields.texts("tags"),
+        template=fields.choice("disk_template", Template), tags=fields.texts("tags"),
         spindle_use=fields.size("spindle_use"), forthcoming=fields.flag("forthcoming", default=False),
         nics=tuple(Nic(nic.optional_text("network")) for nic in fields.objects("nics")))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hbal.errors import BadOption, BadUnit, BadValue
+from hbal.load.choices import chosen
 from hbal.load.units import mebibytes, number, whole
 from hbal.model import Template
 
@@ -168,9 +169,9 @@ def _kvm_memory(text: str) -> int:
 
 def _template(text: str) -> Template:
     try:
-        return Template(text)
+        return chosen(Template, text)
     except ValueError as err:
-        raise BadValue(f'Invalid string value for type DiskTemplate: "{text}"') from err
+        raise BadValue(str(err)) from err
 
 
 def _alloc(kind: str) -> Callable[[str], AllocSpec]:

@@ -7,11 +7,11 @@ separated by `|`, lists by `,`.  Short forms of lines that older programs wrote 
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from hbal.errors import Error, LoadError
+from hbal.load.choices import Choice, chosen
 from hbal.load.units import number, whole
 from hbal.model import (
     DEFAULT_POLICY,
@@ -29,7 +29,6 @@ from hbal.model import (
     Template,
 )
 
-Choice = TypeVar("Choice", bound=StrEnum)
 Number = TypeVar("Number", int, float)
 
 SHORTEST_GROUP, SHORTEST_NODE, SHORTEST_INSTANCE, SHORTEST_POLICY = 4, 9, 10, 6
@@ -211,9 +210,9 @@ def size(read: Callable[[str], Number], text: str) -> Number:
 
 def choice(kind: type[Choice], text: str, where: str = "") -> Choice:
     try:
-        return kind(text)
+        return chosen(kind, text)
     except ValueError as err:
-        raise LoadError(f'{where}Invalid string value for type {kind.__name__}: "{text}"') from err
+        raise LoadError(f"{where}{err}") from err
 
 
 def yes_no(text: str, complaint: str) -> bool:
