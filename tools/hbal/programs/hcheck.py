@@ -47,8 +47,9 @@ def check(options: Options, arguments: Sequence[str]) -> int:
     """Print the state before and, if there is reason, after balancing; 1 when there is reason."""
     del arguments
     data = source.load(options)
-    groups = [group_health(data, index, capacity=not options.no_capacity_checks)
-              for index in range(len(data.groups))]
+    nodes = members(data)
+    groups = [group_health(data, index, own, capacity=not options.no_capacity_checks)
+              for index, own in enumerate(nodes)]
     needed = any(total(groups, options))
     simulate = needed and not options.no_simulation
     if options.machine_readable:
@@ -58,7 +59,9 @@ def check(options: Options, arguments: Sequence[str]) -> int:
     elif options.verbosity >= 1:
         print(_verdict(options, needed=needed))
         _blocks(data, groups, options, "initially", needed=needed)
-    after = [balanced(data, index, options) or groups[index] for index in range(len(groups))] if simulate else groups
+    after = groups
+    if simulate:
+        after = [balanced(data, index, nodes[index], options) or groups[index] for index in range(len(groups))]
     if options.machine_readable:
         _assignments("FINAL", after, options, needed=needed)
         print(output.assignment(PREFIX, "OK", "1"))
@@ -73,8 +76,15 @@ def total(groups: Sequence[Health], options: Options) -> tuple[int, ...]:
     return tuple(sum(group.counts[place] for group in groups) for place in range(wanted))
 
 
-def group_health(data: ClusterData, group: int, *, capacity: bool) -> Health:
-    nodes = [one for one in figures.figures(data) if one.node.group == group]
+def members(data: ClusterData) -> list[list[figures.NodeFigures]]:
+    """The figures of the nodes of each group."""
+    found: list[list[figures.NodeFigures]] = [[] for _ in data.groups]
+    for one in figures.figures(data):
+        found[one.node.group].append(one)
+    return found
+
+
+def group_health(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures], *, capacity: bool) -> Health:
     score = figures.score(figures.metrics(data, nodes))
     return Health((*_counts(nodes), *([_stuck(data, group, nodes)] if capacity else [])), score)
 
@@ -96,9 +106,9 @@ def _stuck(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures]) 
     return sum(1 for _ in stuck(build(data, group)))
 
 
-def balanced(data: ClusterData, group: int, options: Options) -> Health | None:
+def balanced(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures],
+             options: Options) -> Health | None:
     """The group after hbal's search; None when there is nothing to search for."""
-    nodes = [one for one in figures.figures(data) if one.node.group == group]
     score = figures.score(figures.metrics(data, nodes))
     if not nodes or score - figures.n1_optimum(nodes) < options.min_score:
         return None
@@ -116,7 +126,8 @@ def balanced(data: ClusterData, group: int, options: Options) -> Health | None:
     steps = sum(1 for _ in search.steps())
     if not steps:
         return None
-    after = group_health(applied(search.state), group, capacity=not options.no_capacity_checks)
+    moved = applied(search.state)
+    after = group_health(moved, group, members(moved)[group], capacity=not options.no_capacity_checks)
     return Health(after.counts, search.score)
 
 

@@ -59,10 +59,13 @@ def _split(data: ClusterData, verbosity: int) -> None:
 
 def _groups(data: ClusterData, nodes: Sequence[figures.NodeFigures]) -> str:
     rows = [("Group", "Nodes", "Instances", "Bad_Nodes", "Bad_Instances", "N+1", "Score")]
+    counts = [0] * len(data.groups)
+    for instance in data.instances:
+        counts[data.nodes[instance.primary].group] += 1
     for index, group in enumerate(data.groups):
         own = [one for one in nodes if one.node.group == index]
         bad, unsafe = figures.failing(own)
-        rows.append((group.name, str(len(own)), str(len(data.instances_of(index))), str(len(bad)), str(len(unsafe)),
+        rows.append((group.name, str(len(own)), str(counts[index]), str(len(bad)), str(len(unsafe)),
                      str(not bad), output.fixed(figures.score(figures.metrics(data, own)), 8)))
     return output.table("  ", rows, (False, True, True, True, True, False, True)).removesuffix("\n")
 
