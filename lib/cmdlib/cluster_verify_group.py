@@ -6,6 +6,7 @@ from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.verify_checks import Seen
 from gantry.cmdlib.verify_report import Problem, Report
 from gantry.cmdlib.view import View
+from gantry.config import effective
 from gantry.config.config import Config
 from gantry.errors import NodeError
 from gantry.objects.cluster import Node, NodeGroup
@@ -67,12 +68,15 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         versions = await nodes.call_many(uuids, calls.version)
         alive = list(verify_checks.answers_of(versions))
         what = {"hypervisors": hypervisors, "file_storage_dirs": _storage_dirs(view.config),
-                "hosts": {node.name: node.primary_ip for node in view.config.online_nodes()}, "files": []}
+                "hosts": {node.name: node.primary_ip for node in view.config.online_nodes()}, "files": [],
+                "links": _links(view.config, instances)}
         return Seen(online, asked, versions,
                     await nodes.call_many(alive, calls.node_verify, what=what),
                     await nodes.call_many(alive, calls.instances_info, hypervisors=hypervisors),
                     await nodes.call_many(alive, calls.node_info, storage=[]),
-                    await self._missing_disks(view, frozenset(alive), instances))
+                    await self._missing_disks(view, frozenset(alive), instances),
+                    await nodes.call_many([node.uuid for node in online if node.uuid in alive and node.vm_capable],
+                                          calls.os_list))
 
     async def _missing_disks(self, view: View, alive: frozenset[str],
                              instances: tuple[Instance, ...]) -> dict[str, list[tuple[str, str]]]:
@@ -122,6 +126,17 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
 
 def _instances(config: Config, group: NodeGroup) -> tuple[Instance, ...]:
     return tuple(instance for node in config.members_of(group.uuid) for instance in config.primaries_of(node.uuid))
+
+
+def _links(config: Config, instances: tuple[Instance, ...]) -> list[list[str]]:
+    """[mode, link] of every network interface in the group: any of its nodes may get any of its guests."""
+    found = set()
+    for instance in instances:
+        group = config.nodes[instance.primary_node].group
+        for nic in instance.nics:
+            params = effective.nicparams(config, nic, group)
+            found.add((params["mode"], params["link"]))
+    return [list(pair) for pair in sorted(found)]
 
 
 def _storage_dirs(config: Config) -> list[str]:

@@ -13,7 +13,7 @@ from gantry.errors import NodeError
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Instance
 from gantry.objects.ipolicy import InstanceSpec, check_instance
-from gantry.objects.node import HookResult, NodeInfo, NodeReport, Version
+from gantry.objects.node import HookResult, NodeInfo, NodeReport, OsDefinition, Version
 from gantry.objects.vm import VmStatus
 
 MAX_CLOCK_SKEW = 150.0
@@ -36,6 +36,7 @@ class Seen:
     guests: dict[str, list[VmStatus] | NodeError] = field(default_factory=dict)
     infos: dict[str, NodeInfo | NodeError] = field(default_factory=dict)
     missing_disks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    oses: dict[str, list[OsDefinition] | NodeError] = field(default_factory=dict)
 
 
 def check_nodes(config: Config, seen: Seen) -> Iterator[Problem]:
@@ -48,6 +49,7 @@ def check_nodes(config: Config, seen: Seen) -> Iterator[Problem]:
             continue
         yield from _check_version(node, version)
         yield from _check_report(node, seen.reports[node.uuid], seen.asked)
+    yield from _check_oses(seen)
 
 
 def _check_version(node: Node, version: Version) -> Iterator[Problem]:
@@ -69,6 +71,26 @@ def _check_report(node: Node, report: NodeReport | NodeError, asked: float) -> I
                       f"its clock differs by {skew:.0f} s from the master's, {MAX_CLOCK_SKEW:.0f} s are allowed")
     for problem in report.problems:
         yield Problem(problem.code, "node", node.name, problem.message, problem.warning)
+
+
+def _check_oses(seen: Seen) -> Iterator[Problem]:
+    """Definitions that are invalid, or not as on the first node that has the OS."""
+    reference: dict[str, tuple[Node, OsDefinition]] = {}
+    for node in seen.nodes:
+        listed = seen.oses.get(node.uuid, [])
+        if isinstance(listed, NodeError):
+            yield Problem("ENODEOS", "node", node.name, f"the OS definitions cannot be listed: {listed}")
+            continue
+        first = {item.name: item for item in reversed(listed)}
+        for name, item in sorted(first.items()):
+            if item.problem:
+                yield Problem("ENODEOS", "node", node.name, f"invalid OS {name}: {item.problem} (path {item.path})")
+                continue
+            where, other = reference.setdefault(name, (node, item))
+            for what in ("api_versions", "variants", "parameters"):
+                if sorted(getattr(item, what)) != sorted(getattr(other, what)):
+                    yield Problem("ENODEOS", "node", node.name,
+                                  f"OS {name} differs from that on node {where.name} in its {what.replace('_', ' ')}")
 
 
 def check_hooks(node: Node, results: list[HookResult] | NodeError) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from gantry.errors import NotFound
 from gantry.objects.instance import Disk, Instance
 from gantry.objects.node import HookResult, NodeInfo, NodeProblem, NodeReport, Version
 from gantry.opcodes.cluster import ClusterVerify, ClusterVerifyConfig, ClusterVerifyGroup
-from support.cluster_world import ClusterWorld, config, offline
+from support.cluster_world import ClusterWorld, config, offline, os_definition
 from support.cuts import check_every_cut, run
 from support.guest_world import DOWN, OFFLINE, UP, disk, instance
 from support.view import look, plan_of
@@ -214,6 +214,24 @@ def test_missing_and_orphaned_disks():
     assert not good
     assert lines == [f"  - ERROR:EINSTANCEMISSINGDISK:instance:web1:disk {path} is missing on node1",
                      "  - WARNING:ENODEORPHANLV:node:node2:disk file /srv/shared/old/disk0 belongs to no instance"]
+
+
+def test_os_definitions_that_are_broken_or_differ():
+    here = world()
+    here.oses["n2"] = [os_definition(variants=("large",)), os_definition("bad", problem="no create script")]
+    here.oses["n3"] = []
+    assert problems(here) == (False, [
+        "  - ERROR:ENODEOS:node:node2:invalid OS bad: no create script (path /srv/os/bad)",
+        "  - ERROR:ENODEOS:node:node2:OS tiny differs from that on node node1 in its variants"])
+
+
+def test_nodes_are_asked_for_the_bridges_that_guests_use(monkeypatch):
+    here, asked = guest(), []
+    known = here._node_verify
+    monkeypatch.setattr(here, "_node_verify", lambda node, what: asked.append(what) or known(node, what))
+    verify_group(here)
+    assert asked[0]["links"] == [["bridged", "br0"]]
+    assert asked[0]["hosts"] == {"node1": "192.0.2.1", "node2": "192.0.2.2", "node3": "192.0.2.3"}
 
 
 def test_policy_is_a_warning():
