@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The master daemon is killed at every boundary of the plans of add, remove, migrate and failover.
+
+The boundaries are enumerated from the plan that the daemon stored itself.  Started again, it ends the job, done or
+undone; nothing is left over, nothing runs twice, and the instance can be used.
+"""
+
+import pytest
+
+from support.operations import OP_IDS, Operation
+
+TWO_DISKS = {"disks": [{"size": 8}, {"size": 8}]}
+
+
+@pytest.fixture
+def cluster(own_cluster):
+    yield own_cluster
+    own_cluster.disarm()
+
+
+def cut(operation, point, *, failing=""):
+    """Kill the master daemon at the point, start it again; the opcode, and how its job ended."""
+    cluster = operation.cluster
+    op = operation.prepare()
+    if failing:
+        cluster.arm("fail", failing)
+    armed = cluster.arm("kill", point)
+    job = cluster.submit_and_die(op)
+    assert job is not None
+    cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}")
+    cluster.died("gnt-masterd")
+    cluster.start("gnt-masterd")
+    return op, cluster.wait_job(job)
+
+
+@pytest.mark.parametrize("kind", OP_IDS)
+def test_killed_on_the_way(cluster, kind):
+    operation = Operation(cluster, kind, TWO_DISKS)
+    steps = operation.stored_plan()
+    assert len(steps) > 3
+    for point in operation.points_forward(steps):
+        op, job = cut(operation, point)
+        assert job["status"] == "success", (point, job)
+        operation.ended(op, job)
+
+
+@pytest.mark.parametrize("kind", ["add", "migrate", "failover"])
+def test_killed_on_the_way_back(cluster, kind):
+    operation = Operation(cluster, kind, TWO_DISKS)
+    failing, points = operation.points_back(operation.stored_plan())
+    assert len(points) > 1
+    for point in points:
+        op, job = cut(operation, point, failing=failing)
+        assert job["status"] == "error", (point, job)
+        assert failing in str(job["result"])
+        operation.ended(op, job)
