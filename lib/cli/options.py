@@ -42,8 +42,9 @@ PLACEMENT = opt("-n", "--node", kind="str", metavar="PNODE[:SNODE]", help="Prima
 NODES = opt("-n", "--node", kind="append", metavar="NODE", help="Only this node; may be repeated")
 TARGET_NODE = opt("-n", "--target-node", param="target_node", metavar="NODE")
 NODE_GROUP = opt("-g", "--node-group", param="group_name", metavar="GROUP")
-DISK = opt("--disk", kind="device", metavar="DISK", help="A disk, or a change of one; see the manual")
-NET = opt("--net", kind="device", metavar="NIC", help="A network interface, or a change of one; see the manual")
+DISK = opt("--disk", kind="device", metavar="DISK", help="A disk, or a change of one; see DISKS in gnt-instance(8)")
+NET = opt("--net", kind="device", metavar="NIC", help="A network interface, or a change of one; "
+          "see NETWORK INTERFACES in gnt-instance(8)")
 OS_TYPE = opt("-o", "--os-type", param="os_type", metavar="OS[+VARIANT]")
 OS_PARAMS = opt("-O", "--os-parameters", kind="keyval", param="osparams", metavar="K=V,...")
 OS_PRIVATE = opt("--os-parameters-private", kind="keyval", param="osparams_private", metavar="K=V,...")
