@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup cluster test check lint bench clean
+.PHONY: help setup cluster test check lint man bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,7 +29,10 @@ check: setup lint  ## the quick part: lint and unit tests
 
 lint: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check lib tools test bench setup.py
-	$(BIN)/mypy -p gantry -p vcluster -p hbal
+	$(BIN)/mypy -p gantry -p vcluster -p hbal -p manual
+
+man: setup  ## make the manual pages anew, after a command, an option or a text of man/*.rst changed
+	$(BIN)/python tools/make-man
 
 bench: setup  ## measure: jobs, latency, start-up of commands, the balancer, the remote API
 	for part in bench/*.py; do $(BIN)/python $$part || exit 1; done
