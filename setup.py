@@ -1,8 +1,17 @@
 """Packaging: the package `gantry` is the folder lib/, `hbal` is tools/hbal/, `vcluster` is tools/vcluster/."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 COMMANDS = ["backup", "cluster", "debug", "filter", "group", "instance", "job", "network", "node", "os", "storage"]
+
+
+def manual() -> list[tuple[str, list[str]]]:
+    """The pages of man/, which `make man` makes, by the folder they go to."""
+    return [(f"share/man/man{section}", sorted(str(path) for path in Path("man").glob(f"*.{section}")))
+            for section in "178"]
+
 
 setup(
     name="gantry",
@@ -14,6 +23,7 @@ setup(
     packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")),
               "hbal", *(f"hbal.{name}" for name in find_packages("tools/hbal")), "vcluster"],
     package_data={"gantry": ["py.typed"], "hbal": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
+    data_files=manual(),
     install_requires=[
         "bitarray>=2.7", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
         "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",
