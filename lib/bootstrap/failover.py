@@ -109,12 +109,17 @@ def _address(config: Config, uuid: str) -> tuple[str, str]:
 
 
 async def _stop_old_master(client: NodeClient, config: Config, own: str, say: Say) -> None:
-    """It cannot act any more; this only spares its operators a daemon that finds out by itself."""
-    old = config.nodes.get(config.cluster.master_node)
+    """It cannot act any more; this takes the cluster's address from it, and spares its operators a daemon that
+    finds out by itself.
+    """
+    cluster = config.cluster
+    old = config.nodes.get(cluster.master_node)
     if old is None or old.uuid == own or old.offline:
         return
     try:
         await client.call(old.uuid, calls.master_stop)
+        await client.call(old.uuid, calls.master_ip_stop, netdev=cluster.master_netdev, address=cluster.master_ip,
+                          netmask=cluster.master_netmask, external=cluster.use_external_mip_script)
     except Error as err:
         say(f"Warning: the master daemon on {old.name} could not be stopped: {err}; it will be refused by the nodes")
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_CLUSTER_DESTROY: check that a cluster is empty; the client then ends it (`lib/bootstrap/destroy.py`)."""
 
+from gantry.cmdlib import master_ip
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.errors import WrongState
 from gantry.objects.cluster import Cluster
-from gantry.objects.plan import Plan
+from gantry.objects.plan import Plan, Step
 from gantry.opcodes.cluster import ClusterDestroy
 
 
@@ -28,7 +29,7 @@ class ClusterDestroyUnit(LogicalUnit[ClusterDestroy, Cluster], op=ClusterDestroy
         return cluster
 
     def plan(self, seen: Cluster) -> Plan:
-        return Plan(result=seen.master_node)
+        return Plan(steps=(Step(title="", action=master_ip.stop(seen), may_fail=True),), result=seen.master_node)
 
     def hooks(self, seen: Cluster) -> Hooks:
         return Hooks(path="cluster-destroy", object_type="CLUSTER", target=seen.name, post_nodes=(seen.master_node,))

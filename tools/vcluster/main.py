@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(args.dir).absolute() if args.dir else layout.default_folder()
     try:
         return COMMANDS[args.command](folder, args)
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (VclusterError, Error, OSError) as err:
         print(f"vcluster: {err}", file=sys.stderr)
         return 1

@@ -52,7 +52,9 @@ def test_an_empty_cluster_can_be_destroyed():
         here.config.remove("nodes", uuid)
     unit, seen, view = look(ClusterDestroyUnit, ClusterDestroy, here)
     plan = unit.plan(seen)
-    assert (plan.steps, plan.result) == ((), "n1")
+    assert plan.result == "n1"
+    assert [(step.action.call, step.action.node, step.may_fail) for step in plan.steps] == [
+        ("master_ip_stop", "n1", True)]
     assert unit.hooks(seen).post_nodes == ("n1",)
     assert unit.locks(view).exclusive_cluster
 
