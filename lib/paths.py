@@ -113,6 +113,11 @@ class Paths:
             "srv/ganeti/os", "usr/local/lib/ganeti/os", "usr/lib/ganeti/os", "usr/share/ganeti/os"))
 
     @cached_property
+    def iallocator_search(self) -> tuple[Path, ...]:
+        return tuple(self.root / folder for folder in (
+            "usr/local/lib/ganeti/iallocators", "usr/lib/ganeti/iallocators"))
+
+    @cached_property
     def os_log(self) -> Path:
         return self.log / "os"
 

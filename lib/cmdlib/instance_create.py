@@ -15,7 +15,8 @@ from gantry.config import effective
 from gantry.config.config import Config
 from gantry.constants import FIRST_PORT, LAST_PORT, AdminState, DiskTemplate
 from gantry.errors import NoResources, WrongInput
-from gantry.objects.cluster import Node
+from gantry.iallocator.request import Wanted
+from gantry.objects.cluster import Cluster, Node
 from gantry.objects.instance import Disk, Instance
 from gantry.objects.params import check_tags, merge_be, merge_own
 from gantry.objects.plan import Plan, Step, ref
@@ -51,8 +52,8 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
     async def check(self, view: View) -> New:
         op, config = self.op, view.config
         self._refuse_what_is_not_offered()
-        node = self._node(config)
         name, address = await checks.name(view, op.instance_name, name_check=op.name_check, ip_check=op.ip_check)
+        node = await self._node(view, name)
         starts = op.start and not op.no_install
         if op.no_install and op.start:
             view.say("No-installation mode selected, disabling startup")
@@ -112,22 +113,37 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         if op.os_type is None and not op.no_install:
             raise WrongInput(detail="No guest OS specified: name one of gnt-os list, or use --no-install")
 
-    def _node(self, config: Config) -> Node:
-        op = self.op
-        node = checks.target(config, placement.named(config, op.pnode, op.iallocator))
+    async def _node(self, view: View, name: str) -> Node:
+        op, config = self.op, view.config
+        node = await placement.for_new(view, op.pnode, op.iallocator, self._wanted(config, name))
         if op.snode is not None:
             raise WrongInput(detail=f"The secondary node '{op.snode}' is only for disk template drbd")
         if op.group_name is not None and config.group(op.group_name).uuid != node.group:
             raise WrongInput(detail=f"Node {node.name} is not in node group {op.group_name}")
         return node
 
-    def _record(self, view: View, name: str, node: Node) -> Instance:
-        """The instance without devices."""
-        op, cluster = self.op, view.config.cluster
-        hypervisor = op.hypervisor or cluster.enabled_hypervisors[0]
+    def _wanted(self, config: Config, name: str) -> Wanted:
+        """What an allocator is told of the instance."""
+        op = self.op
+        networks = tuple(None if nic.get("network") in (None, "none") else config.network(nic["network"]).uuid
+                         for nic in op.nics)
+        return Wanted(name=name, template=self._template(config), hypervisor=self._hypervisor(config.cluster),
+                      beparams=effective.beparams_above(config.cluster) | merge_be({}, op.beparams),
+                      os=op.os_type or "", networks=networks, tags=tuple(op.tags),
+                      disks=tuple(disk for disk in op.disks if isinstance(disk.get("size"), int)),
+                      group=None if op.group_name is None else config.group(op.group_name).name)
+
+    def _hypervisor(self, cluster: Cluster) -> str:
+        hypervisor = self.op.hypervisor or cluster.enabled_hypervisors[0]
         if hypervisor not in cluster.enabled_hypervisors:
             raise WrongInput(detail=f"Selected hypervisor ({hypervisor}) not enabled in the cluster "
                                     f"({', '.join(cluster.enabled_hypervisors)})")
+        return hypervisor
+
+    def _record(self, view: View, name: str, node: Node) -> Instance:
+        """The instance without devices."""
+        op, cluster = self.op, view.config.cluster
+        hypervisor = self._hypervisor(cluster)
         instance = Instance(
             uuid=view.new_uuid(), name=name, primary_node=node.uuid, os=op.os_type or "", hypervisor=hypervisor,
             disk_template=self._template(view.config), ctime=clock.epoch(), mtime=clock.epoch(),

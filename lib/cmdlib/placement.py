@@ -1,31 +1,85 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Which node: the one that was named, or the one an allocator chooses."""
 
+import asyncio
+from functools import lru_cache
+
 from gantry.cmdlib.checks import target
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
-from gantry.errors import BadEnvironment, WrongInput
-from gantry.iallocator import roomiest
+from gantry.errors import NodeError, NoResources, WrongInput
+from gantry.iallocator import request, roomiest, run
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Instance
 from gantry.objects.node import NodeInfo
 from gantry.rpc import calls
 
+PLACE = "place"
+"""The kind of reservations that keep what allocators answered."""
 NO_CHOICE = ("No iallocator or node given and no cluster-wide default iallocator found; please specify either an "
              "iallocator or a node, or set a cluster-wide default iallocator")
 
 
-def named(config: Config, node: str | None, iallocator: str | None) -> str:
-    """The node's name as given; raises WrongInput when there is none and no allocator could choose one."""
+def _allocator(config: Config, node: str | None, iallocator: str | None) -> str:
+    """The allocator to ask; raises WrongInput when there is none, or a node was named as well."""
     if node is not None and iallocator is not None:
         raise WrongInput(detail="Do not specify both, iallocator and node")
-    if node is not None:
-        return node
     allocator = config.cluster.default_iallocator if iallocator in (None, ".") else iallocator
     if not allocator:
         raise WrongInput(detail=NO_CHOICE)
-    raise BadEnvironment(detail=f"Can't compute nodes using iallocator '{allocator}': no allocator of this name is "
-                                "installed on the master; name the node instead")
+    return allocator
+
+
+async def for_new(view: View, node: str | None, iallocator: str | None, wanted: request.Wanted) -> Node:
+    """The primary node of a new instance: the one named, or the one an allocator chooses."""
+    config = view.config
+    if node is not None and iallocator is None:
+        return target(config, node)
+    allocator = _allocator(config, node, iallocator)
+    names = await _ask(view, allocator, request.allocate(wanted))
+    view.say(f" - INFO: Selected nodes for instance {wanted.name} via iallocator {allocator}: {', '.join(names)}")
+    return target(config, names[0])
+
+
+async def _ask(view: View, allocator: str, wanted: request.Json) -> list[str]:
+    """The names of the nodes an allocator chooses; why it chooses none goes to the job's log.
+
+    One job at a time is answered, and the next one is told: jobs that run together do not all take the same place.
+    """
+    async with _turns():
+        names = await _answer(view, allocator, wanted)
+        view.reservations.reserve(PLACE, request.promise(wanted, names))
+        return names
+
+
+@lru_cache(maxsize=1)
+def _turns_of(_loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+def _turns() -> asyncio.Lock:
+    return _turns_of(asyncio.get_running_loop())
+
+
+async def _answer(view: View, allocator: str, wanted: request.Json) -> list[str]:
+    config, cluster = view.config, view.config.cluster
+    alive = [node.uuid for node in config.nodes.values() if node.vm_capable and not node.offline]
+    unit = request.storage_unit(cluster)
+    infos, guests = await asyncio.gather(
+        view.nodes.call_many(alive, calls.node_info, storage=[] if unit is None else [list(unit)]),
+        view.nodes.call_many(alive, calls.instances_info, hypervisors=[*cluster.enabled_hypervisors]))
+    live = request.Live(
+        nodes={uuid: info for uuid, info in infos.items() if isinstance(info, NodeInfo)},
+        guests={guest.uuid: guest.memory for found in guests.values() if not isinstance(found, NodeError)
+                for guest in found})
+    message = request.message(config, live, wanted, view.reservations.taken(PLACE))
+    params = cluster.default_iallocator_params if allocator == cluster.default_iallocator else {}
+    try:
+        return (await run.nodes(allocator, params, message))[0]
+    except NoResources as refusal:
+        for line in run.reasons(refusal):
+            view.say(f"   {line}")
+        raise
 
 
 async def move_target(view: View, instance: Instance, node: str | None, iallocator: str | None) -> Node:
@@ -37,7 +91,13 @@ async def move_target(view: View, instance: Instance, node: str | None, iallocat
         found = roomiest.choose(config, instance, infos)
         view.say(f" - INFO: Selected node {found.name} for instance {instance.name}")
         return found
-    found = target(config, named(config, node, iallocator))
+    if node is not None and iallocator is None:
+        found = target(config, node)
+    else:
+        allocator = _allocator(config, node, iallocator)
+        names = await _ask(view, allocator, request.relocate(config, instance))
+        view.say(f" - INFO: Selected nodes for instance {instance.name} via iallocator {allocator}: {', '.join(names)}")
+        found = target(config, names[0])
     if found.uuid == instance.primary_node:
         raise WrongInput(detail=f"Cannot migrate or fail over instance {instance.name} to its primary node "
                                 f"{found.name}")

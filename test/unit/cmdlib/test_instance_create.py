@@ -121,7 +121,7 @@ def test_an_address_of_a_network_comes_from_its_pool():
 @pytest.mark.parametrize(("error", "fields", "words"), [
     (NotFound, {"pnode": "node9"}, "node9"),
     (WrongInput, {"pnode": None}, "default iallocator"),
-    (BadEnvironment, {"pnode": None, "iallocator": "hail"}, "hail"),
+    (BadEnvironment, {"pnode": None, "iallocator": "nosuch"}, "nosuch"),
     (WrongInput, {"iallocator": "hail"}, "both"),
     (WrongInput, {"instance_name": "bad name"}, "bad name"),
     (WrongInput, {"ip_check": True}, "name check"),

@@ -108,8 +108,8 @@ def test_failover_refusals():
         failover(stopped(), target_node="node1")
     with pytest.raises(WrongState, match="offline"):
         failover(stopped(nodes={"n2": {"offline": True}}))
-    with pytest.raises(BadEnvironment, match="hail"):
-        failover(stopped(), target_node=None, iallocator="hail")
+    with pytest.raises(BadEnvironment, match="nosuch"):
+        failover(stopped(), target_node=None, iallocator="nosuch")
     world = running()
     world.memory_free = 1
     with pytest.raises(NoResources):

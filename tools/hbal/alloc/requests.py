@@ -24,7 +24,7 @@ from hbal.load.iallocator import (
     Relocate,
     Request,
 )
-from hbal.load.options import KVM_NODE_MEMORY
+from hbal.load.options import KVM_NODE_MEMORY, Options, parse
 from hbal.load.prepare import Wishes, prepare
 from hbal.model import NO_NODE, AllocPolicy, ClusterData, Instance, Mirror, Node, Template
 
@@ -42,6 +42,23 @@ class Conditions:
     @property
     def of_allocation(self) -> allocate.Conditions:
         return allocate.Conditions(self.capacity_checks, self.ignore_soft_errors)
+
+
+OPTIONS = ("ignore-soft-errors", "no-capacity-checks", "restrict-allocation-to", "ignore-dynu",
+           "static-kvm-node-memory", "verbose")
+"""The options of hail that are about how to answer."""
+
+
+def conditions(words: Sequence[str]) -> Conditions:
+    """The conditions that command-line options ask for; raises Error."""
+    return of_options(parse(OPTIONS, words)[0]) if words else Conditions()
+
+
+def of_options(options: Options) -> Conditions:
+    return Conditions(
+        capacity_checks=not options.no_capacity_checks, ignore_soft_errors=options.ignore_soft_errors,
+        ignore_loads=options.ignore_dynu, restrict_to=options.restrict_allocation_to,
+        kvm_memory=options.static_kvm_node_memory)
 
 
 class Refused(Exception):

@@ -65,12 +65,9 @@ def understood(path: str, options: Options) -> "Task":
 
     from hbal.alloc import requests
 
-    conditions = requests.Conditions(
-        capacity_checks=not options.no_capacity_checks, ignore_soft_errors=options.ignore_soft_errors,
-        ignore_loads=options.ignore_dynu, restrict_to=options.restrict_allocation_to,
-        kvm_memory=options.static_kvm_node_memory)
     request = iallocator.request(message, data)
-    return requests.Task(source.finish(data, options), request, conditions, verbose=options.verbosity > 1)
+    return requests.Task(source.finish(data, options), request, requests.of_options(options),
+                         verbose=options.verbosity > 1)
 
 
 def _say_request(task: "Task", options: Options) -> None:
