@@ -26,7 +26,7 @@ setup(
     data_files=manual(),
     install_requires=[
         "bitarray>=2.7", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
-        "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",
+        "prometheus_client>=0.16", "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",
         "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
     ],
     extras_require={

@@ -25,7 +25,7 @@ from gantry.jqueue.verdicts import Verdicts
 from gantry.jqueue.waiting import Line
 from gantry.locking.manager import LockManager
 from gantry.objects.plan import Update
-from gantry.utils import faults
+from gantry.utils import clock, counting, faults
 
 log = logging.getLogger(__name__)
 NO_WORK_PAUSE = 1.0
@@ -197,6 +197,8 @@ class JobQueue:
         self._active[job.id] = (run, candidate)
         if job.status is Status.CANCELING:
             run.cancel()
+        if stored is None and job.received:
+            counting.QUEUE_SECONDS.observe(clock.epoch() - job.received[0] - job.received[1] / 1e6)
         task = asyncio.get_running_loop().create_task(self._run(run, stored))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -218,6 +220,7 @@ class JobQueue:
             self._ended(job)
 
     def _ended(self, job: Job) -> None:
+        counting.JOBS_ENDED.add(job.ops[0].op_id, job.status.value)
         self._verdicts.forget(job.id)
         self._line.finished(job.id)
         self.kick()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gantry.locking.modes import CONFLICTS, LEVELS, Key, Mode, Wanted, key_name
+from gantry.utils import counting
 
 _RANK = tuple[int, int, int]
 
@@ -156,7 +157,8 @@ class LockManager:
         claim.granted = asyncio.get_running_loop().create_future()
         claim.waits_for, claim.mode, claim.waited = key, mode, True
         bisect.insort(self._locks[key].queue, (claim.rank, claim), key=_by_rank)
-        await claim.granted
+        with counting.LOCK_SECONDS.time(LEVELS[key[0]]):
+            await claim.granted
 
     @staticmethod
     def _give(lock: _Lock, key: Key, claim: Claim, mode: Mode) -> None:

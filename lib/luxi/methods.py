@@ -18,6 +18,7 @@ from gantry.query.fields import Missing
 from gantry.query.objects import InstanceObjects
 from gantry.query.resource_job import JobRow
 from gantry.query.world import Job, Jobs, LockTable, World
+from gantry.utils import counting
 
 
 class Queue(Jobs, Protocol):
@@ -208,6 +209,11 @@ async def query_cluster_info(services: Services) -> dict[str, Any]:
     return resource_cluster.info(services.config)
 
 
+async def query_metrics(services: Services) -> dict[str, Any]:
+    """What the master daemon counts of its own work, as `lib/utils/counting.py` gives it."""
+    return counting.snapshot()
+
+
 async def query_config_values(services: Services, fields: list[str]) -> list[Any]:
     cluster = services.config.cluster
     values = {
@@ -282,6 +288,7 @@ METHODS: Mapping[str, tuple[Run, Sequence[Arg]]] = {
     "QueryExports": (query_exports, (arg.NAMES, arg.LOCKING)),
     "QueryFilters": (query_filters, (arg.NAMES, arg.FIELDS)),
     "QueryClusterInfo": (query_cluster_info, ()),
+    "QueryMetrics": (query_metrics, ()),
     "QueryConfigValues": (query_config_values, (arg.FIELDS,)),
     "QueryTags": (query_tags, (Arg("kind", arg.TEXT), Arg("name", arg.TEXT, optional=True))),
     "SetWatcherPause": (set_watcher_pause, (Arg("until", arg.NUMBER, optional=True),)),

@@ -7,6 +7,7 @@ A server may put into the environment: `gantry.gone`, a function that tells whet
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from gantry.rapi.failures import HttpError, from_luxi
 from gantry.rapi.idempotency import Idempotency
 from gantry.rapi.request import JSON, Raw, Request
 from gantry.rapi.routes import Routes
+from gantry.utils import counting
 from gantry.utils.clock import SYSTEM
 
 log = logging.getLogger(__name__)
@@ -46,35 +48,42 @@ class App:
         self._routes = Routes(endpoints)
         self._door, self._access = door, access
         self._idempotency = Idempotency(door)
+        self._guard = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: Callable[[str, Headers], object]) -> list[bytes]:
         start = SYSTEM.now()
-        answer, caller = self._answer(environ)
+        answer, caller, resource = self._answer(environ)
         status = answer.status
+        seconds = SYSTEM.now() - start
+        with self._guard:
+            counting.REQUEST_SECONDS.observe(seconds, resource or "-", environ["REQUEST_METHOD"], str(status.value))
         requests.info('%s %s "%s %s" %d %d %.1f ms', environ.get("REMOTE_ADDR", "-"), caller.name or "-",
                       environ["REQUEST_METHOD"], _target(environ), status, len(answer.body),
-                      (SYSTEM.now() - start) * 1000)
+                      seconds * 1000)
         start_response(f"{status.value} {status.phrase}", [
             ("Content-Type", answer.content), ("Content-Length", str(len(answer.body))), *answer.headers])
         return [answer.body]
 
-    def _answer(self, environ: Environ) -> tuple[Answer, Caller]:
-        caller = Caller()
+    def _answer(self, environ: Environ) -> tuple[Answer, Caller, str]:
+        """The answer, who asked, and for which resource."""
+        caller, resource = Caller(), ""
         try:
             endpoint, names = self._routes.find(environ["REQUEST_METHOD"], _path(environ))
+            resource = endpoint.resource or endpoint.path
             caller = self._access.admit(environ.get("HTTP_AUTHORIZATION"), endpoint.need)
             request = Request(
                 method=endpoint.method, path=_path(environ), query_string=environ.get("QUERY_STRING", ""),
                 content_type=environ.get("CONTENT_TYPE", ""), source=lambda: _body(environ), door=self._door,
-                caller=caller, gone=environ.get("gantry.gone", lambda: False), names=names, resource=endpoint.resource)
-            return self._run(endpoint, request, environ), caller
+                caller=caller, gone=environ.get("gantry.gone", lambda: False), names=names, resource=endpoint.resource,
+                last_event=environ.get("HTTP_LAST_EVENT_ID", ""), detach=environ.get("gantry.detach"))
+            return self._run(endpoint, request, environ), caller, resource
         except HttpError as err:
-            return refusal(err), caller
+            return refusal(err), caller, resource
         except Error as err:
-            return refusal(from_luxi(err)), caller
+            return refusal(from_luxi(err)), caller, resource
         except Exception as err:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], _target(environ))  # the others must go on
-            return refusal(HttpError(500, f"internal error: {type(err).__name__}")), caller
+            return refusal(HttpError(500, f"internal error: {type(err).__name__}")), caller, resource
 
     def _run(self, endpoint: Endpoint, request: Request, environ: Environ) -> Answer:
         key = environ.get("HTTP_IDEMPOTENCY_KEY")

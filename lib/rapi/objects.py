@@ -62,7 +62,7 @@ class Kind:
                 for row in self.rows(request, [], [self.key])]
 
 
-_ANSWER = re.compile(rb'\{"version": "([^"]*)", "objects": ')
+ANSWER = re.compile(rb'\{"version": "([^"]*)", "objects": ')
 
 
 class Instances(Kind):
@@ -80,7 +80,7 @@ class Instances(Kind):
     def all(self, request: Request) -> Raw:
         version, body = self._whole
         text = request.door.raw(self.method, [None, list(self.fields), version])
-        start = _ANSWER.match(text)
+        start = ANSWER.match(text)
         if start is None:
             raise HttpError(502, "The master daemon's answer makes no sense")
         if text[start.end():] != b"null}":

@@ -28,7 +28,8 @@ class Raw:
 class Request:
     """`names`: parts of the path by name.  `source`: gives the bytes of the body, when first asked.
     `gone`: whether the client has hung up.  `resource`: the path's name in reason trails;
-    `extra_reason`: more entries for them.
+    `extra_reason`: more entries for them.  `last_event`: the header Last-Event-ID.  `detach`: answer 200 with these
+    headers, and take the connection over.
     """
 
     method: str
@@ -42,6 +43,8 @@ class Request:
     names: Mapping[str, str] = field(default_factory=dict)
     resource: str = ""
     extra_reason: Sequence[Sequence[Any]] = ()
+    last_event: str = ""
+    detach: Callable[[list[tuple[str, str]]], Any] | None = None
 
     @cached_property
     def query(self) -> dict[str, list[str]]:

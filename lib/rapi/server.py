@@ -196,14 +196,30 @@ class _Gateway(wsgi.Gateway_10):
                 raise ConnectionResetError(errno.ECONNRESET, "the client reads too slowly")
             req.conn.wfile.write(whole[place:place + PIECE])
 
-    def _detach(self, headers: list[tuple[str, str]]) -> TlsSocket | PlainSocket:
+    def _detach(self, headers: list[tuple[str, str]]) -> "Detached":
         """Answer 200 with these headers, and let go of the connection."""
         conn = self.req.conn
         lines = [f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\n", *(f"{name}: {value}\r\n" for name, value in headers)]
         conn.wfile.write(("".join(lines) + "Connection: close\r\n\r\n").encode())
         conn.detached = True
-        found: TlsSocket | PlainSocket = conn.socket
-        return found
+        return Detached(conn)
+
+
+class Detached:
+    """A connection that somebody else writes to and closes."""
+
+    def __init__(self, conn: _Connection) -> None:
+        self._conn = conn
+        self.sendall = conn.socket.sendall
+        self.gone = conn.gone
+
+    def stop_blocking(self) -> None:
+        self._conn.socket._socket.setblocking(False)  # noqa: FBT003 - its only parameter
+
+    def close(self) -> None:
+        self._conn.detached = False
+        with contextlib.suppress(OSError):
+            self._conn.close()
 
 
 @dataclass(frozen=True)

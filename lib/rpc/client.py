@@ -13,6 +13,7 @@ from gantry.rpc import calls, credentials
 from gantry.rpc.declare import CallType
 from gantry.rpc.exchange import Handle, Peer, Request, check, no_answer, request
 from gantry.rpc.multi import TransferFailed, Transfers
+from gantry.utils import counting
 
 Directory = Callable[[str], tuple[str, str]]
 """Node UUID to (name, address); a NodeError or NotFound it raises goes to the caller."""
@@ -104,10 +105,15 @@ class NodeClient:
         handle = generation.take()
         handle.aim(peer, self._port, wanted)
         try:
-            await generation.transfers.perform(handle.easy)
+            with counting.RPC_SECONDS.time(peer.name):
+                await generation.transfers.perform(handle.easy)
             return handle.answer(peer, wanted.call)
         except TransferFailed as err:
+            counting.RPC_ERRORS.add(peer.name, "no answer")
             raise no_answer(peer, wanted.call, err.code, err.message) from err
+        except Error as err:
+            counting.RPC_ERRORS.add(peer.name, type(err).__name__)
+            raise
         finally:
             generation.give_back(handle)
 

@@ -25,11 +25,12 @@ from gantry.locking.manager import LockManager
 from gantry.luxi import methods as luxi
 from gantry.luxi.server import LuxiServer
 from gantry.rpc.client import NodeClient
-from gantry.server import daemon, standing
+from gantry.server import address, daemon, standing
 from gantry.server.ssconf_push import SsconfPusher
 from gantry.server.standing import Standing, WatchedNodes
 from gantry.store.replicate import Replicator, Surroundings
 from gantry.store.store import Store, open_store
+from gantry.utils import counting
 
 log = logging.getLogger(__name__)
 VOTE_PAUSE = 1.0
@@ -63,7 +64,9 @@ class Master:
                 raise daemon.NotMaster(detail=str(err)) from err
             watching = asyncio.create_task(leader.watch())
             stack.callback(watching.cancel)
-            await self._serve(stack, where, store, config, WatchedNodes(client, self.halt), leader)
+            nodes = WatchedNodes(client, self.halt)
+            await self._serve(stack, where, store, config, nodes, leader)
+            stack.callback(asyncio.create_task(address.bring_up(config, nodes)).cancel)
             self._control.ready()
             log.info("master of cluster %s in term %d, %d nodes", config.cluster.name, where.term, len(config.nodes))
             await self.over.wait()
@@ -84,6 +87,7 @@ class Master:
             members=lambda: [node.uuid for node in config.online_nodes()], remember=promise.remember,
             changed=lambda _in_sync: pusher.changed()), promise.read_all().in_sync)
         replicator.start()
+        counting.IN_SYNC.read_with(lambda: len(replicator.in_sync))
         stack.push_async_callback(replicator.close)
         writer = WatchedWriter(config, store)
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),

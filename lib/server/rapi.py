@@ -16,8 +16,12 @@ from gantry.rapi.access import Access
 from gantry.rapi.app import App
 from gantry.rapi.certificates import contexts
 from gantry.rapi.door import LuxiDoor
+from gantry.rapi.events import Events
+from gantry.rapi.metrics import Metrics
+from gantry.rapi.openapi import Description
 from gantry.rapi.routes import all_endpoints
 from gantry.rapi.server import Limits, RapiServer
+from gantry.rapi.states import States
 from gantry.rpc.tls import Contexts
 from gantry.server import daemon
 from gantry.server.noded import own_address
@@ -33,7 +37,11 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     _check_master()
     here = paths.here()
     door = LuxiDoor(here.luxi)
-    app = App(all_endpoints(), door, Access(here.rapi_users, here.rapi_tokens, strict=options.require_authentication))
+    states = States(door)
+    events = Events(states)
+    endpoints = [*all_endpoints(), Metrics(door, states).endpoint(), events.endpoint()]
+    endpoints += Description(endpoints).endpoints()
+    app = App(endpoints, door, Access(here.rapi_users, here.rapi_tokens, strict=options.require_authentication))
     address = options.bind or (own_address() if here.virtual.exists() else "0.0.0.0")  # noqa: S104 - clients come from everywhere
     server = RapiServer(address, options.port, app, None if options.no_ssl else _contexts(options),
                         Limits(threads=options.max_clients))
@@ -49,6 +57,7 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     log.info("listening on %s port %d", address, options.port)
     control.ready()
     stopped.wait()
+    events.stop()
     stopper = threading.Thread(target=server.stop, name="stopping", daemon=True)
     stopper.start()
     stopper.join(STOP_SECONDS)

@@ -24,7 +24,7 @@ from gantry.store.database import Database
 from gantry.store.lock import WriterLock
 from gantry.store.record import Record, Row, TextRow, decode_value, encode_rows, rows_text
 from gantry.store.snapshot import Snapshot
-from gantry.utils import clock
+from gantry.utils import clock, counting
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -112,7 +112,8 @@ class Store:
             while self._waiting and not self.failed:
                 async with self._gate:
                     batch = self._take()
-                    await self._commit(self._form(batch))
+                    with counting.COMMIT_SECONDS.time():
+                        await self._commit(self._form(batch))
                 for item in batch:
                     if not item.done.done():
                         item.done.set_result(self.status.serial)
