@@ -131,7 +131,7 @@ class Remains:
         while left and time.monotonic() < end:  # a daemon may just be writing one
             time.sleep(0.02)
             left &= set(self.temporary())
-        assert left == set()
+        assert left == set(), left
 
     def matches(self) -> None:
         """Files, guests and records tell the same story: nothing is missing, left over or there twice."""
