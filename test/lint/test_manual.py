@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from manual import lists, pages, roff, rst
-from manual.blocks import Directive, Heading, Item, Literal, Paragraph
 
 from gantry.cli import build, programs
 from gantry.server import daemon, masterd, noded
+from manual import lists, pages, roff, rst
+from manual.blocks import Directive, Heading, Item, Literal, Paragraph
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "man"

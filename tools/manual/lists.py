@@ -149,7 +149,7 @@ def files(directive: Directive) -> Blocks:
         place = getattr(here, name)
         shown = ", ".join(map(str, place if isinstance(place, tuple) else (place,)))
         text = sentence(plain(" ".join((value.__doc__ or "").split())))
-        items[shown] = Item(bold(shown), notes.get(name) or (Paragraph(text),))
+        items[shown] = Item(bold(shown), notes.get(name) or ((Paragraph(text),) if text else ()))
     return tuple(items[shown] for shown in sorted(items))
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The pages: a source `man/NAME.SECTION.rst` each, and the page itself, `man/NAME.SECTION`, beside it."""
+"""The pages: a source `man/NAME.SECTION.rst` each, and the page itself, `man/NAME.SECTION`, beside it.
+
+Texts that several sources include are in `man/parts`.  A source that is put there makes a page.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import gantry
 from manual import roff
-from manual.blocks import Block, Blocks, Directive
+from manual.blocks import Block, Blocks, Directive, Paragraph, bold
 from manual.lists import DIRECTIVES
 from manual.rst import BadSource, parse
 
@@ -17,25 +20,33 @@ _SOURCE = re.compile(r"(?P<name>[a-z-]+)\.(?P<section>[1-8])\.rst")
 def made(folder: Path) -> dict[str, str]:
     """Text of each page by file name, as its source and the declarations now have it; raises BadSource."""
     found = {}
+    for path, name, section in _sources(folder):
+        try:
+            blocks = tuple(_expanded(parse(path.read_text()), folder))
+        except BadSource as err:
+            raise BadSource(f"{path}: {err}") from err
+        found[path.stem] = roff.page(name, section, gantry.__version__, blocks)
+    return found
+
+
+def _sources(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """Path, name and section of each source, in the order of the names."""
     for path in sorted(folder.glob("*.rst")):
         match = _SOURCE.fullmatch(path.name)
         if match is None:
             raise BadSource(f"{path}: a source is called NAME.SECTION.rst")
-        try:
-            blocks = tuple(expanded(parse(path.read_text()), folder / "parts"))
-        except BadSource as err:
-            raise BadSource(f"{path}: {err}") from err
-        found[path.stem] = roff.page(match["name"], match["section"], gantry.__version__, blocks)
-    return found
+        yield path, match["name"], match["section"]
 
 
-def expanded(blocks: Blocks, parts: Path) -> Iterator[Block]:
-    """`blocks` with what the directives stand for; `include` takes a text of the folder `parts`."""
+def _expanded(blocks: Blocks, folder: Path) -> Iterator[Block]:
+    """`blocks` with what the directives stand for."""
     for block in blocks:
         if not isinstance(block, Directive):
             yield block
         elif block.name == "include":
-            yield from expanded(parse((parts / f"{block.argument}.rst").read_text()), parts)
+            yield from _expanded(parse((folder / "parts" / f"{block.argument}.rst").read_text()), folder)
+        elif block.name == "pages":
+            yield Paragraph(", ".join(f"{bold(name)}({section})" for _, name, section in _sources(folder)) + ".")
         elif block.name in DIRECTIVES:
             yield from DIRECTIVES[block.name](block)
         else:
