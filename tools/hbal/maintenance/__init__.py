@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Planning what is done to nodes: reboots in turn (`colouring`, `reboots`), and taking nodes offline (`squeeze`)."""
