@@ -16,14 +16,14 @@ MODULES = {"gnt-noded": "gantry.server.noded", "gnt-masterd": "gantry.server.mas
            "gnt-rapi": "gantry.server.rapi"}
 
 
-def start_daemon(name: str, root: Path) -> None:
-    """Start a daemon of the node whose root folder this is; returns when it is ready.
+def start_daemon(name: str, root: Path, *options: str) -> None:
+    """Start a daemon of the node whose root folder this is, with these options; returns when it is ready.
 
     Harmless when it runs already.  Raises BadEnvironment with what the daemon said.
     """
     if running(name, root) is not None:
         return
-    argv = [sys.executable, "-m", MODULES[name]]
+    argv = [sys.executable, "-m", MODULES[name], *options]
     done = command.run(argv, seconds=60, env=os.environ | {"GANTRY_ROOT": str(root)}, may_fail=True)
     if done.status != 0:
         text = (done.stderr or done.stdout).strip() or f"exit status {done.status}"

@@ -47,7 +47,8 @@ async def _take_over(*, voting: bool, say: Say) -> int:
     finally:
         await client.close()
     await _record(own, term)
-    await asyncio.to_thread(daemons.start_daemon, "gnt-masterd", paths.here().root)
+    options = () if voting else ("--no-voting", "--yes-do-it")
+    await asyncio.to_thread(daemons.start_daemon, "gnt-masterd", paths.here().root, *options)
     return 0
 
 

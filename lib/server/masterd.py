@@ -85,7 +85,7 @@ class Master:
         replicator = Replicator(store, nodes, Surroundings(
             own=where.own, candidates=lambda: [node.uuid for node in config.candidates()],
             members=lambda: [node.uuid for node in config.online_nodes()], remember=promise.remember,
-            changed=lambda _in_sync: pusher.changed()), promise.read_all().in_sync)
+            voting=not self._options.no_voting, changed=lambda _in_sync: pusher.changed()), promise.read_all().in_sync)
         replicator.start()
         counting.IN_SYNC.read_with(lambda: len(replicator.in_sync))
         stack.push_async_callback(replicator.close)

@@ -56,6 +56,7 @@ class Surroundings:
     `candidates` and `members` give UUIDs as of now: master candidates, and all nodes that are not marked
     offline; this node may be among them.  `remember` keeps an InSync on
     this node (`promise.remember`).  `changed` is called with the in-sync nodes after each change of the set.
+    `voting` False: on the operator's word this node goes on alone, no majority need be told.
     """
 
     own: str
@@ -63,6 +64,7 @@ class Surroundings:
     members: Callable[[], Iterable[str]]
     remember: Callable[[InSync], bool]
     changed: Callable[[tuple[str, ...]], None] = lambda _: None
+    voting: bool = True
 
 
 def newest(*known: InSync) -> InSync:
@@ -210,7 +212,7 @@ class Replicator:
                 self._store.fail(str(answer))
                 raise answer
         heard = 1 + sum(answer is True for answer in answers.values())
-        needed = votes_needed(len(members))
+        needed = votes_needed(len(members)) if self._around.voting else 1
         if heard >= needed:
             return True
         self.problem = (f"changes wait: a copy of the state was lost, and only {heard} of {len(members)} nodes can be "
