@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from gantry import paths
@@ -15,6 +16,8 @@ from vcluster.layout import Layout, VclusterError
 
 GUEST_OS = "gantry-guest"
 DEMO = "demo"
+NOT_MASTER = 11
+"""Exit status of a master daemon on a node that is not the master."""
 SMALL_GUESTS = ("min:memory-size=16,cpu-count=1,disk-count=0,disk-size=4,nic-count=0,spindle-use=1/"
                 "max:memory-size=32768,cpu-count=8,disk-count=16,disk-size=1048576,nic-count=8,spindle-use=12")
 """A policy under which guests of a few MiB are welcome."""
@@ -66,15 +69,16 @@ def is_running(cluster: Layout, node: str, daemon: str) -> bool:
 
 
 def start_node(cluster: Layout, node: str) -> None:
-    """Switch a node on: its node daemon, and the master daemon if it is the master."""
+    """Switch a node on: its node daemon, and the master daemon if the node takes itself for the master; when
+    another has taken over, that daemon finds out and does not stay."""
     _start(cluster, node, "gnt-noded")
     if node == master_of(cluster):
-        _start(cluster, node, "gnt-masterd")
+        _start(cluster, node, "gnt-masterd", allowed=(0, NOT_MASTER))
 
 
-def _start(cluster: Layout, node: str, daemon: str) -> None:
+def _start(cluster: Layout, node: str, daemon: str, *, allowed: Collection[int] = (0,)) -> None:
     if not is_running(cluster, node, daemon):
-        _run(cluster, node, [daemon])
+        _run(cluster, node, [daemon], allowed=allowed)
 
 
 def console(cluster: Layout, instance: str, *, lines: int, seconds: float) -> list[str]:
@@ -146,9 +150,9 @@ def _escape(value: object) -> str:
     return str(value).replace("\\", "\\\\").replace(",", "\\,")
 
 
-def _run(cluster: Layout, node: str, argv: list[str]) -> None:
+def _run(cluster: Layout, node: str, argv: list[str], *, allowed: Collection[int] = (0,)) -> None:
     done = processes.run(cluster, node, argv, capture=True, seconds=600)
-    if done.returncode != 0:
+    if done.returncode not in allowed:
         raise VclusterError(f"`{' '.join(argv)}` on {node} failed with exit status {done.returncode}:\n"
                             f"{(done.stderr + done.stdout).strip()}")
 
