@@ -157,7 +157,8 @@ class Events:
                 self._tell(found)
                 if self._listeners:
                     self._last_listened = SYSTEM.now()
-                if self._stopped.is_set() or SYSTEM.now() - self._last_listened > LINGER_SECONDS:
+                over = not self._listeners and SYSTEM.now() - self._last_listened > LINGER_SECONDS
+                if over or self._stopped.is_set():
                     self._end()
                     return
             self._stopped.wait(SECONDS * (5 if problem else 1))
@@ -201,14 +202,14 @@ class Events:
         self._past.clear()
 
     def _changes(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        jobs = self._states.jobs()
+        """Both are asked before any is taken over: what fails is asked again, and nothing is lost."""
+        jobs, instances = self._states.jobs(), self._states.instances()
         if self._jobs is not None:
             for id, job in jobs.items():
                 if self._jobs.get(id) != job.status:
                     yield "job", {"id": id, "status": job.status, "summary": job.summary}
         self._jobs = {id: job.status for id, job in jobs.items()}
-        instances, before = self._states.instances(), self._instances
-        self._instances = instances
+        before, self._instances = self._instances, instances
         if before is None or before is instances:
             return
         for uuid, item in instances.items():

@@ -41,10 +41,10 @@ class Routes:
         """The endpoint, and the variable parts of the path; raises HttpError 404 or 501."""
         place, values = self._root, []
         for part in path.split("/")[1:]:
-            following = place.next.get(part)
+            following = None if part == _ANY else place.next.get(part)
             if following is None:
                 following = place.next.get(_ANY)
-                if following is None or part == _ANY or not following.pattern.fullmatch(part):
+                if following is None or not following.pattern.fullmatch(part):
                     raise HttpError(404)
                 values.append(part)
             place = following

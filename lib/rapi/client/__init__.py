@@ -25,9 +25,9 @@ __all__ = ["Event", "JobFailed", "RapiClient", "RapiError", "Unreachable"]
 class RapiClient:
     """One connection, kept; one thread at a time.
 
-    `host` may be a URL.  `authority`: file of certificates that the server's must be issued by, or be; without one the
-    system's count, and `verify=False` accepts any; with one the name in it is not looked at.  Raises RapiError for what the server refuses, Unreachable when it
-    cannot be asked.
+    `host` may be a URL.  `authority`: file of certificates that the server's must be issued by, or be (the name in it
+    is not looked at then); without one the system's count, and `verify=False` accepts any.  Raises RapiError for what
+    the server refuses, Unreachable when it cannot be asked.
     """
 
     def __init__(self, host: str, *, credentials: Credentials | None = None, authority: str | None = None,
