@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How many more instances fit: all of one size (standard), or as large as still fits (tiered)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hbal.alloc import allocate, places, redundancy
+from hbal.alloc.allocate import Conditions, Solution
+from hbal.alloc.checks import Fail
+from hbal.core.arrays import State
+from hbal.core.instances import Ints
+from hbal.model import NO_NODE, AllocPolicy, ClusterData, Disk, Instance, Spec, Status, Template
+
+MEMORY_STEP, DISK_STEP = 64, 256
+"""MiB by which sizes shrink."""
+BLOCK, SMALLEST_FIRST_BLOCK = 10, 20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to go about it; `limit` negative: no limit."""
+
+    template: Template
+    conditions: Conditions
+    limit: int = -1
+    accept_errors: bool = False
+    independent_groups: bool = False
+
+
+@dataclass
+class Filled:
+    """A cluster with new instances: the state, the specs in order of allocation, and why it ended."""
+
+    state: State
+    specs: list[Spec] = field(default_factory=list)
+    failures: Counter[Fail] = field(default_factory=Counter)
+
+    def listed(self) -> list[tuple[Fail, int]]:
+        """All failures, the most frequent first; equal ones in their usual order."""
+        return sorted(((fail, self.failures[fail]) for fail in Fail), key=lambda item: (-item[1], item[0]))
+
+    def reasons(self) -> list[Fail]:
+        """Those that there were, the most frequent first; of equal ones the last."""
+        return sorted((fail for fail in Fail if self.failures[fail]), key=lambda fail: (-self.failures[fail], -fail))
+
+    def groups(self) -> list[tuple[Spec, int]]:
+        """Runs of equal specs."""
+        found: list[tuple[Spec, int]] = []
+        for spec in self.specs:
+            if found and found[-1][0] == spec:
+                found[-1] = spec, found[-1][1] + 1
+            else:
+                found.append((spec, 1))
+        return found
+
+
+class Space:
+    """A cluster to fill; each way to fill starts anew from it."""
+
+    def __init__(self, data: ClusterData, rules: Rules) -> None:
+        self.data, self.rules = data, rules
+        self.start = places.whole(data)
+        self.exclusive = bool(self.start.limits.exclusive.any())
+        self.bad_nodes = [node for node in places.online(self.start) if self.start.failing[node]]
+        self.bad_groups = self._bad_groups()
+        tolerance = redundancy.Tolerance(
+            rules.accept_errors, frozenset(self.bad_groups) if rules.independent_groups else frozenset())
+        self.conditions = replace(rules.conditions, tolerance=tolerance)
+        self.pool = self._pool()
+
+    def _bad_groups(self) -> set[int]:
+        state = self.start
+        bad = {state.nodes[node].group for node in self.bad_nodes}
+        if self.rules.independent_groups and self.rules.conditions.capacity_checks:
+            bad |= {state.nodes[node].group for node in redundancy.stuck(state)}
+        return bad
+
+    def _pool(self) -> list[Ints]:
+        """The nodes to allocate on, by group."""
+        rules, state = self.rules, self.start
+        if self.bad_nodes and not (rules.accept_errors or rules.independent_groups):
+            return []
+        barred = set() if rules.accept_errors else self.bad_groups
+        groups = [index for index, group in enumerate(self.data.groups)
+                  if index not in barred and group.alloc_policy is not AllocPolicy.UNALLOCABLE]
+        found = [np.array([node for node in places.online(state) if state.nodes[node].group == group], dtype=np.int64)
+                 for group in groups]
+        return [nodes for nodes in found if len(nodes)]
+
+    def instance(self, spec: Spec, number: int) -> Instance:
+        disk = Disk(spec.disk, spec.spindle_use if self.exclusive else None)
+        return Instance(f"new-{number}", spec.memory, spec.disk, (disk,), spec.cpus, Status.RUNNING,
+                        auto_balance=True, primary=NO_NODE, secondary=NO_NODE, template=self.rules.template,
+                        spindle_use=spec.spindle_use, alias=f"new-{number}")
+
+    # --- one instance, a block, all ----------------------------------------------------------------------------
+
+    def _one(self, filled: Filled, spec: Spec, conditions: Conditions) -> bool:
+        """Add one instance in place; False, with the failures set, where none fits."""
+        state = filled.state
+        index = places.append(state, self.instance(spec, len(filled.specs)))
+        best: Solution | None = None
+        failures: Counter[Fail] = Counter()
+        for nodes in self.pool:
+            solution = allocate.best(state, index, nodes, conditions)
+            failures += solution.failures
+            if solution.nodes and (best is None or solution.score <= best.score):
+                best = solution
+        if best is None:
+            _forget(state)
+            filled.failures = failures
+            return False
+        allocate.place(state, index, best.nodes)
+        filled.specs.append(spec)
+        return True
+
+    def _block(self, filled: Filled, spec: Spec, count: int, conditions: Conditions) -> tuple[Filled, bool]:
+        """Up to `count` more instances on a copy; whether more may fit."""
+        trial = Filled(filled.state.copy(), [*filled.specs])
+        for _ in range(count):
+            if not self._one(trial, spec, conditions):
+                return trial, False
+        return trial, True
+
+    def standard(self, spec: Spec) -> Filled:
+        """As many instances of the size as fit."""
+        return self.fill(Filled(self.start.copy()), spec)
+
+    def fill(self, filled: Filled, spec: Spec) -> Filled:
+        if not self.pool:
+            filled.failures = Counter({Fail.FailN1: 1})
+            return filled
+        free = Conditions(capacity_checks=False)
+        sizes = [max(SMALLEST_FIRST_BLOCK, int(filled.state.unallocated[:-1].sum()) // max(1, spec.memory)
+                     - filled.state.count), BLOCK] if self.conditions.capacity_checks else []
+        for size in sizes:
+            while True:
+                count = self._allowed(filled, size)
+                if count <= 0:
+                    return filled
+                trial, more = self._block(filled, spec, count, free)
+                if not redundancy.redundant(trial.state, self.conditions.tolerance):
+                    break
+                filled = trial
+                if not more:
+                    return filled
+        last = free if self.rules.template.has_secondary else self.conditions
+        while self._allowed(filled, 1) > 0 and self._one(filled, spec, last):
+            pass
+        return filled
+
+    def _allowed(self, filled: Filled, count: int) -> int:
+        return count if self.rules.limit < 0 else min(count, self.rules.limit - len(filled.specs))
+
+    # --- tiers -------------------------------------------------------------------------------------------------
+
+    def tiered(self, specs: Sequence[Spec]) -> Filled:
+        """As many as fit of each starting size, and of smaller ones once these do not fit any more."""
+        filled = Filled(self.start.copy())
+        for spec in specs:
+            filled = self._tier(filled, spec)
+        return filled
+
+    def _tier(self, filled: Filled, spec: Spec) -> Filled:
+        """From one starting size down.
+
+        Sizes shrink along the most frequent failure.  Where that path ends without another instance, each size on it
+        is tried again, the last first: along one other failure, as far as that failure is in the way.
+        """
+        path: list[Spec] = []
+        size: Spec | None = spec
+        while size is not None:
+            before = len(filled.specs)
+            filled = self.fill(filled, size)
+            if self._allowed(filled, 1) <= 0 or not self.pool:
+                return filled
+            if len(filled.specs) > before:
+                path = []
+            path.append(size)
+            reasons = filled.reasons()
+            size = shrunk(size, reasons[0]) if reasons else None
+            if size is None:
+                size = self._aside(filled, path)
+        return filled
+
+    def _aside(self, filled: Filled, path: list[Spec]) -> Spec | None:
+        """A size that fits, from those of the path with less of one other thing."""
+        while path:
+            spec = path.pop()
+            for reason in self._why(filled, spec)[1:]:
+                size = shrunk(spec, reason)
+                while size is not None:
+                    trial = Filled(filled.state.copy(), [*filled.specs])
+                    if self._one(trial, size, self.conditions):
+                        return size
+                    size = shrunk(size, reason) if trial.failures[reason] else None
+            if len(path) > 1:
+                del path[1:]
+        return None
+
+    def _why(self, filled: Filled, spec: Spec) -> list[Fail]:
+        trial = Filled(filled.state.copy(), [*filled.specs])
+        self._one(trial, spec, self.conditions)
+        return trial.reasons()
+
+
+def _forget(state: State) -> None:
+    """Take the last instance, which is nowhere, out again."""
+    shorter = {name: getattr(state.amounts, name)[..., :-1] for name in state.amounts.__dataclass_fields__}
+    state.amounts = replace(state.amounts, **shorter)
+    state.primary, state.secondary = state.primary[:-1], state.secondary[:-1]
+    state.instances, state.instance_ids = state.instances[:-1], state.instance_ids[:-1]
+    tags = state.tags
+    state.tags = replace(tags, exclusion=None if tags.exclusion is None else tags.exclusion[:-1],
+                         lacking=None if tags.lacking is None else tags.lacking[:-1])
+
+
+def shrunk(spec: Spec, reason: Fail) -> Spec | None:
+    """The size with less of what the failure is about; None where it cannot be less."""
+    match reason:
+        case Fail.FailMem if spec.memory > MEMORY_STEP:
+            return replace(spec, memory=spec.memory - MEMORY_STEP)
+        case Fail.FailDisk if spec.disk > DISK_STEP:
+            return replace(spec, disk=spec.disk - DISK_STEP)
+        case Fail.FailCPU if spec.cpus > 1:
+            return replace(spec, cpus=spec.cpus - 1)
+        case Fail.FailSpindles if spec.spindle_use > 1:
+            return replace(spec, spindle_use=spec.spindle_use - 1)
+    return None
+
+
+def saved(filled: Filled) -> ClusterData:
+    """The cluster with the new instances."""
+    state = filled.state
+    new = [replace(state.instances[index], primary=int(state.primary[index]),
+                   secondary=int(state.secondary[index]) if state.secondary[index] < state.count else NO_NODE)
+           for index in range(len(state.data.instances), len(state.instances))]
+    nodes = tuple(replace(node, free_disk=int(state.free_disk[at]), free_spindles=int(state.free_spindles[at]))
+                  for at, node in enumerate(state.nodes))
+    return replace(state.data, nodes=nodes, instances=(*state.data.instances, *new))
