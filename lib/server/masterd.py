@@ -15,7 +15,7 @@ from gantry import cmdlib, opcodes, paths
 from gantry.config import load, ssconf
 from gantry.config.change import Change, ConfigWriter, Row
 from gantry.config.config import Config
-from gantry.errors import BadEnvironment, NodeError, StaleTerm, WrongInput
+from gantry.errors import BadEnvironment, NodeError, StaleTerm, StoreFailed, WrongInput
 from gantry.jqueue.queue import JobQueue
 from gantry.jqueue.services import Services
 from gantry.leader import promise
@@ -52,7 +52,7 @@ class Master:
         where = standing.read()
         load_units()
         async with AsyncExitStack() as stack:
-            store = await open_store(paths.here().store, term=where.term, on_failure=self._store_failed)
+            store = await self._open_store(where)
             stack.push_async_callback(store.close)
             config = load.load(store.tables(), serial=store.status.serial)
             client = NodeClient(Directory(config), lambda: (where.term, where.own))
@@ -71,6 +71,13 @@ class Master:
             log.info("master of cluster %s in term %d, %d nodes", config.cluster.name, where.term, len(config.nodes))
             await self.over.wait()
         return self.status
+
+    async def _open_store(self, where: Standing) -> Store:
+        try:
+            return await open_store(paths.here().store, term=where.term, on_failure=self._store_failed)
+        except StoreFailed:
+            standing.read()  # when the node has just promised another master to obey, that is the reason to give
+            raise
 
     def _leader(self, where: Standing, store: Store, config: Config, client: NodeClient) -> Leader:
         return Votes(client, Local(
