@@ -81,15 +81,14 @@ def test_while_an_instance_is_made(cluster):
     points = list(breakable(cluster, CREATE, general=True))
     assert {"disk_create", "disks_open", "os_create", "instance_start"} <= {item.call for item, _ in points}
     cluster.remove(NAME)
-    before = cluster.snapshot()
+    before = cluster.disk_files()
     for item, moment in points:
         done = die(cluster, CREATE, item, moment, item.node)
-        settled(cluster)
+        cluster.matches()
         if done:
             assert cluster.starts(guests(cluster)[NAME][3]) == 1, (item, moment)
             cluster.remove(NAME)
-        assert cluster.snapshot()["disks"] == before["disks"], (item, moment)
-    cluster.verify()
+        assert cluster.disk_files() == before, (item, moment)
     cluster.do(CREATE)
     usable(cluster)
 
@@ -102,8 +101,9 @@ def test_while_an_instance_is_removed(cluster):
         if NAME not in guests(cluster):
             cluster.do(CREATE)
         done = die(cluster, REMOVE, item, moment, item.node)
-        settled(cluster)
+        cluster.matches()
         assert done == (NAME not in guests(cluster)), (item, moment)
+    settled(cluster)
     cluster.verify()
 
 
@@ -116,7 +116,7 @@ def test_while_an_instance_is_moved(cluster, kind, starts):
         node = {"node1": "node1", "node2": here, "node3": there}[item.node]
         count = cluster.starts(uuid)
         done = die(cluster, move(kind, there), item, moment, node)
-        settled(cluster)
+        cluster.matches()
         if done:
             here, there = there, here
         assert cluster.starts(uuid) == count + starts * done, (item, moment)
