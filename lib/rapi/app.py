@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from cheroot.errors import MaxSizeExceeded
+
 from gantry import constants
 from gantry.errors import Error
 from gantry.rapi.access import Access, Caller
@@ -112,12 +114,21 @@ def _target(environ: Environ) -> str:
 
 
 def _body(environ: Environ) -> bytes:
-    """Raises HttpError 413 for more than `MAX_BODY`."""
+    """Raises HttpError 413 for more than `MAX_BODY`, 408 or 400 for what does not come, or not as it should."""
     length = environ.get("CONTENT_LENGTH")
     if length in (None, "") and not environ.get("wsgi.input_terminated"):
         return b""
     most = MAX_BODY + 1 if length in (None, "") else min(int(length), MAX_BODY + 1)
-    body: bytes = environ["wsgi.input"].read(most)
+    try:
+        body: bytes = environ["wsgi.input"].read(most)
+    except TimeoutError as err:
+        raise HttpError(408) from err
+    except MaxSizeExceeded as err:
+        raise HttpError(413, f"The body is longer than {MAX_BODY} bytes") from err
+    except (OSError, ValueError) as err:
+        raise HttpError(413 if "Too Large" in str(err) else 400, f"The body cannot be read: {err}") from err
     if len(body) > MAX_BODY:
         raise HttpError(413, f"The body is longer than {MAX_BODY} bytes")
+    if length not in (None, "") and len(body) < int(length):
+        raise HttpError(400, "The request broke off")
     return body

@@ -67,7 +67,8 @@ TEXT = {"type": "string"}
 ENDPOINTS: list[Endpoint] = [
     look("/", "The root of all resources; nothing is there.", _nothing, answer={"type": "null"}),
     look("/2", "The root of version 2; nothing is there.", _nothing, answer={"type": "null"}),
-    look("/version", "The version of this interface.", lambda request: RAPI_VERSION, answer={"type": "integer"}),
+    look("/version", "The version of this interface.", lambda request: RAPI_VERSION, name="version",
+         answer={"type": "integer"}),
     look("/2/info", "The cluster: versions, defaults, policies.", _info, answer={"type": "object"}),
     look("/2/features", "What this interface can do beyond its first release.", lambda request: FEATURES,
          answer={"type": "array", "items": TEXT}),

@@ -175,12 +175,15 @@ class _Gateway(wsgi.Gateway_10):
 
     def _drain(self) -> bool:
         """Whether what nobody has read of the body is out of the way."""
-        left = getattr(self.req.rfile, "remaining", None)
+        left: int | None = getattr(self.req.rfile, "remaining", None)
         if left is None:
-            return not self.req.chunked_read or not self.req.rfile.read(1)
+            return not self.req.chunked_read or bool(self.req.rfile.closed)
         if left > DRAIN:
             return False
-        self.req.rfile.read()
+        try:
+            self.req.rfile.read()
+        except TimeoutError:
+            return False
         return True
 
     def _write(self, start: bytes, body: bytes) -> None:

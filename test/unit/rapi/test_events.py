@@ -6,8 +6,10 @@ import pytest
 
 from gantry.errors import LuxiError
 from gantry.rapi import events as module
+from gantry.rapi.access import Caller
 from gantry.rapi.events import Events
 from gantry.rapi.failures import HttpError
+from gantry.rapi.request import Request
 from gantry.rapi.states import States
 from support.rapi import FakeDoor, application, ask
 
@@ -205,12 +207,7 @@ def test_there_are_not_too_many_listeners(events, monkeypatch):
     monkeypatch.setattr(module, "MOST_LISTENERS", 1)
     listen(events)
 
-    class Asked:
-        query = {}
-        last_event = ""
-
-        def detach(self, headers):
-            raise AssertionError
+    asked = Request(method="GET", path="/2/events", door=FakeDoor(), caller=Caller(), detach=lambda headers: None)
     with pytest.raises(HttpError) as caught:
-        events._listen(Asked())
+        events._listen(asked)
     assert caught.value.status == 503

@@ -10,8 +10,8 @@ from support.rapi import FakeDoor, application, ask
 
 @pytest.fixture
 def door():
-    instances = (b'{"version": "v", "objects": [{"uuid": "a", "status": "running", "admin_state": "up", "pnode": "n1"}, '
-                 b'{"uuid": "b", "status": "running", "admin_state": "up", "pnode": "n1"}]}')
+    instances = (b'{"version": "v", "objects": [{"uuid": "a", "status": "running", "admin_state": "up", "pnode": "n1"},'
+                 b' {"uuid": "b", "status": "running", "admin_state": "up", "pnode": "n1"}]}')
     return FakeDoor(
         QueryNodes=[["M"], ["C"], ["C"]], QueryInstanceObjects=instances, QueryGroups=[["default", 3, 2]],
         QueryJobs=[[1, "success", ["INSTANCE_CREATE(a)"]], [2, "success", ["INSTANCE_CREATE(b)"]], [3, None, None],
