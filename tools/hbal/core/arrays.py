@@ -7,7 +7,7 @@ are harmless.  After it come nodes of other groups that share an instance with a
 columns of the table of reserved memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,8 @@ def most_cpus(ratio: Floats, cpus: Floats) -> Floats:
 class State:
     """Where the instances are, and what that makes of the nodes.  Copy it before you try things out."""
 
-    def __init__(self, data: ClusterData, nodes: Sequence[int], instances: Sequence[int], old_rule: bool) -> None:
+    def __init__(self, data: ClusterData, nodes: Sequence[int], instances: Sequence[int], *,
+                 old_rule: bool = False) -> None:
         self.data = data
         self.node_ids = list(nodes)
         self.instance_ids = list(instances)
@@ -89,7 +90,7 @@ class State:
         self.secondary: Ints = np.array([column[one.secondary] for one in self.instances], dtype=np.int64)
         self._empty(self.count + 1, len(partners))
         self._fill(guests, column)
-        self._settle(old_rule)
+        self._settle(old_rule=old_rule)
 
     def _guests(self, local: dict[int, int]) -> tuple[list[Instance], list[int]]:
         """Instances from elsewhere with their secondary here; and the nodes elsewhere that matter here."""
@@ -176,7 +177,7 @@ class State:
                     known = instance.spindles
                     self.free_spindles_forth[node] = -1.0 if known is None else self.free_spindles_forth[node] - known
 
-    def _settle(self, old_rule: bool) -> None:
+    def _settle(self, *, old_rule: bool) -> None:
         """What follows from the rest, once all instances are on their nodes."""
         self.used_spindles[self.limits.exclusive] = 0.0
         self.used_spindles_forth[self.limits.exclusive] = 0.0
@@ -193,9 +194,10 @@ class State:
         self.missing_memory = missing
         self.unallocated = recorded - np.maximum(missing, 0.0)
         self.unallocated[self.count] = np.inf
-        self.largest = np.zeros((2, size))
-        """Largest and second largest entry of each row of `peers`."""
-        self.largest_at = np.zeros(size, dtype=np.int64)
+        self.largest = np.zeros((3, size))
+        """The three largest entries of each row of `peers`."""
+        self.largest_at = np.zeros((3, size), dtype=np.int64)
+        """Their columns."""
         self._rank(range(size))
         self.failing = (reported < self.largest[0]) if old_rule else (self.unallocated <= self.largest[0])
         self.failing[self.count] = False
@@ -276,20 +278,22 @@ class State:
             self.location_score[pri] += sign * tags.shared[pri, sec]
         if tags.lacking is not None:
             self.location_score[pri] += sign * tags.lacking[instance, pri]
-        if self.location_pairs is not None and tags.location is not None and tags.exclusion is not None:
-            if self.limits.online[pri]:
-                self.location_pairs += sign * np.outer(tags.location[pri], tags.exclusion[instance])
+        if (self.location_pairs is not None and tags.location is not None and tags.exclusion is not None
+                and self.limits.online[pri]):
+            self.location_pairs += sign * np.outer(tags.location[pri], tags.exclusion[instance])
 
-    def _rank(self, rows: Sequence[int] | set[int] | range) -> None:
+    def _rank(self, rows: Iterable[int]) -> None:
         for row in rows:
             entries = self.peers[row]
-            at = int(entries.argmax())
-            first = entries[at]
-            entries[at] = -1.0
-            second = entries.max()
-            entries[at] = first
-            self.largest_at[row] = at
-            self.largest[0, row], self.largest[1, row] = first, max(0.0, second)
+            found = []
+            for place in range(3):
+                at = int(entries.argmax())
+                found.append((at, float(entries[at])))
+                self.largest[place, row] = max(0.0, entries[at])
+                self.largest_at[place, row] = at
+                entries[at] = -1.0
+            for at, value in reversed(found):
+                entries[at] = value
 
 
 def build(data: ClusterData, group: int | None = None, *, old_rule: bool = False) -> State:
@@ -298,5 +302,5 @@ def build(data: ClusterData, group: int | None = None, *, old_rule: bool = False
     `old_rule`: judge N+1 at first from the reported free memory, as releases before 3.1 did.
     """
     if group is None:
-        return State(data, range(len(data.nodes)), range(len(data.instances)), old_rule)
-    return State(data, data.nodes_of(group), data.instances_of(group), old_rule)
+        return State(data, range(len(data.nodes)), range(len(data.instances)), old_rule=old_rule)
+    return State(data, data.nodes_of(group), data.instances_of(group), old_rule=old_rule)

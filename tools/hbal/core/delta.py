@@ -99,8 +99,7 @@ class Candidates:
         """A lower bound (0 or less) of what the change of the deviations since then can do to a candidate whose own
         nodes did not change.
         """
-        after = self._profile
-        assert after is not None
+        after = self._profile or before
         low, high = np.minimum(before.low, after.low), np.maximum(before.high, after.high)
         v1, v2 = before.mean_square, after.mean_square
         low = np.maximum(low, -np.minimum(v1, v2))
@@ -182,7 +181,7 @@ class Candidates:
         kept[2], kept[3] = table[primary][:, nodes], table[secondary][:, nodes]
         kept += wanted[:, None]
         entry = table[secondary, primary]
-        rest = np.where(state.largest_at[secondary] == primary, state.largest[1, secondary],
+        rest = np.where(state.largest_at[0, secondary] == primary, state.largest[1, secondary],
                         state.largest[0, secondary])
         return Peers(rows, primary, secondary, columns, wanted, kept,
                      after_loss=np.maximum(entry - wanted, rest), swapped=table[primary, secondary] + wanted)

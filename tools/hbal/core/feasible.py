@@ -46,9 +46,9 @@ class Conditions:
     def hold(self, rows: Ints, nodes: Ints | slice) -> Bools:
         """Instances x nodes."""
         needs, has = self.needs[:, rows], self.has[:, nodes]
-        result: Bools = needs[0][:, None] < has[0]
-        for need, have in zip(needs[1:], has[1:], strict=True):
-            result &= need[:, None] < have
+        result: Bools = np.ones((needs.shape[1], has.shape[1]), dtype=np.bool_)
+        for need, have in zip(needs, has, strict=True):
+            result &= np.less(need[:, None], have)
         return result
 
     def hold_at(self, rows: Ints, nodes: Ints) -> Bools:
@@ -222,12 +222,14 @@ class Checks:
         spindles = ~state.limits.exclusive[pri] | ~amounts.real[rows] | (
             amounts.spindles_known[rows] & (state.free_spindles[pri] >= 0.0))
         left = ~state.limits.online[pri] & spindles
-        return left | (hard & (soft | self.rules.ignore_soft_errors))
+        result: Bools = left | (hard & (soft | self.rules.ignore_soft_errors))
+        return result
 
     def _primary_stays(self, rows: Ints, pri: Ints) -> Bools:
         """r:t puts the primary back on its node: only the hard limits count."""
         hard, _ = self._stays(rows, pri)
-        return hard & (~self.state.amounts.running[rows] | (self.state.unallocated[pri] > 0.0))
+        result: Bools = hard & (~self.state.amounts.running[rows] | (self.state.unallocated[pri] > 0.0))
+        return result
 
     def _migrations(self, rows: Ints, peers: Peers, nodes: Ints | slice, fits: Bools) -> None:
         table = self.state.tags.migration

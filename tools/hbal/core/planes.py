@@ -19,13 +19,15 @@ from hbal.core.arrays import State
 from hbal.core.instances import Bools, Floats, Ints
 from hbal.core.score import PerNode
 
+PRIMARY, BOTH = "primary", "both"
+
 
 @dataclass(frozen=True)
 class Plane:
-    """One deviation.  `both`: the amount weighs on primary and secondary alike, not only on the primary."""
+    """One deviation.  The amount weighs on PRIMARY or on BOTH nodes of an instance."""
 
     weight: float
-    both: bool
+    weighs_on: str
     amount: Floats
     per_unit: Floats
     values: PerNode
@@ -50,15 +52,15 @@ def planes(state: State) -> list[Plane]:
     spindles = inverse(limits.high_spindles, on & ~limits.exclusive)
     one = np.where(on, 1.0, 0.0)
     found = [
-        Plane(0.5, False, amounts.memory, memory, score.memory_part),
+        Plane(0.5, PRIMARY, amounts.memory, memory, score.memory_part),
         _disk(state, forth=False),
-        Plane(0.5, False, amounts.cpus, cpus, score.cpu_part),
-        *(Plane(1.0, row == 2, amounts.loads[row], one, score.load(row)) for row in range(4)),
-        Plane(0.5, True, amounts.spindle_use, spindles, score.spindle_part),
-        Plane(0.5, False, amounts.memory_forth, memory, score.memory_part_forth),
+        Plane(0.5, PRIMARY, amounts.cpus, cpus, score.cpu_part),
+        *(Plane(1.0, BOTH if row == 2 else PRIMARY, amounts.loads[row], one, score.load(row)) for row in range(4)),
+        Plane(0.5, BOTH, amounts.spindle_use, spindles, score.spindle_part),
+        Plane(0.5, PRIMARY, amounts.memory_forth, memory, score.memory_part_forth),
         _disk(state, forth=True),
-        Plane(0.5, False, amounts.cpus_forth, cpus, score.cpu_part_forth),
-        Plane(0.5, True, amounts.spindle_use_forth, spindles, score.spindle_part_forth),
+        Plane(0.5, PRIMARY, amounts.cpus_forth, cpus, score.cpu_part_forth),
+        Plane(0.5, BOTH, amounts.spindle_use_forth, spindles, score.spindle_part_forth),
     ]
     return merged(found, state)
 
@@ -70,9 +72,9 @@ def _disk(state: State, *, forth: bool) -> Plane:
     values = score.disk_part_forth if forth else score.disk_part
     per_unit = -inverse(limits.disk, on & ~exclusive)
     if not limits.any_exclusive:
-        return Plane(0.5, True, disk, per_unit, values)
+        return Plane(0.5, BOTH, disk, per_unit, values)
     counts = np.ones(len(amounts), dtype=np.bool_) if forth else amounts.real
-    return Plane(0.5, True, disk, per_unit, values, spindles=amounts.spindles * counts,
+    return Plane(0.5, BOTH, disk, per_unit, values, spindles=amounts.spindles * counts,
                  per_spindle=-inverse(limits.spindles, on & exclusive), unknown=~amounts.spindles_known & counts)
 
 
@@ -81,14 +83,14 @@ def merged(found: Sequence[Plane], state: State) -> list[Plane]:
     with np.errstate(divide="ignore", invalid="ignore"):
         values = [plane.values(state).tobytes() for plane in found]
     for plane, at_nodes in zip(found, values, strict=True):
-        key = (plane.both, plane.amount.tobytes(), plane.per_unit.tobytes(), at_nodes,
+        key = (plane.weighs_on, plane.amount.tobytes(), plane.per_unit.tobytes(), at_nodes,
                None if plane.spindles is None else plane.spindles.tobytes(),
                None if plane.unknown is None else plane.unknown.tobytes())
         known = same.get(key)
         weight = plane.weight + (known.weight if known else 0.0)
-        same[key] = Plane(weight, plane.both, plane.amount, plane.per_unit, (known or plane).values,
+        same[key] = Plane(weight, plane.weighs_on, plane.amount, plane.per_unit, (known or plane).values,
                           plane.spindles, plane.per_spindle, plane.unknown)
-    return sorted(same.values(), key=lambda plane: plane.both)
+    return sorted(same.values(), key=lambda plane: plane.weighs_on == BOTH)
 
 
 class Deviations:
@@ -101,7 +103,7 @@ class Deviations:
         self.state = state
         self.online = state.limits.online
         self.nodes_online = int(self.online.sum())
-        self.single = sum(not plane.both for plane in self.planes)
+        self.single = sum(plane.weighs_on == PRIMARY for plane in self.planes)
         self.double = len(self.planes) - self.single
         order = [*range(len(self.planes)), *range(self.single, len(self.planes))]
         self.order = np.array(order)
@@ -169,12 +171,12 @@ class Deviations:
 
     def _emptied(self) -> Floats:
         """What setting the free spindles to -1 does to the value of a node."""
-        assert self.per_spindle is not None
         rows = []
         for index in self.order:
             forth = self.planes[index].values is score.disk_part_forth
             rows.append(self.state.free_spindles_forth if forth else self.state.free_spindles)
-        return (np.array(rows) + 1.0) * self.per_spindle
+        result: Floats = (np.array(rows) + 1.0) * (0.0 if self.per_spindle is None else self.per_spindle)
+        return result
 
     def block(self, rows: Ints, columns: Ints | None) -> tuple[Floats, Floats, Floats, Floats]:
         """What moving each of the instances does to the weighted deviations.
@@ -189,6 +191,7 @@ class Deviations:
         amount = self.amount[:, rows]
         per = np.take_along_axis(self.per_unit, source, 1)
         leave = -amount * per
+        spindles = amount
         if self.spindles is not None and self.per_spindle is not None:
             spindles = self.spindles[:, rows]
             leave -= spindles * np.take_along_axis(self.per_spindle, source, 1)

@@ -29,7 +29,8 @@ class Metric:
 
 
 def memory_part(state: State) -> Floats:
-    return state.unallocated[:-1] / state.limits.memory[:-1]
+    result: Floats = state.unallocated[:-1] / state.limits.memory[:-1]
+    return result
 
 
 def memory_part_forth(state: State) -> Floats:
@@ -51,7 +52,8 @@ def _disk_part(state: State, disk: Floats, spindles: Floats) -> Floats:
     if limits.any_exclusive:
         of_spindles = np.where(limits.spindles == 0.0, 1.0, spindles / limits.spindles)
         of_disk = np.where(limits.exclusive, of_spindles, of_disk)
-    return of_disk[:-1]
+    result: Floats = of_disk[:-1]
+    return result
 
 
 def reserved_part(state: State) -> Floats:
@@ -75,7 +77,10 @@ def spindle_part_forth(state: State) -> Floats:
 
 
 def load(row: int) -> PerNode:
-    return lambda state: state.loads[row, :-1]
+    def values(state: State) -> Floats:
+        return state.loads[row, :-1]
+
+    return values
 
 
 def on_node(state: State) -> Floats:
@@ -95,7 +100,8 @@ def repeated_tags(state: State) -> Floats:
     if state.tag_counts is None:
         return np.zeros(state.count)
     counts = state.tag_counts[:-1]
-    return counts.sum(axis=1) - (counts > 0).sum(axis=1)
+    result: Floats = counts.sum(axis=1) - (counts > 0).sum(axis=1)
+    return result
 
 
 def location(state: State) -> Floats:
@@ -134,7 +140,8 @@ def deviations(values: Floats) -> Floats:
     count = values.shape[1]
     centred = values - (np.add.accumulate(values, axis=1)[:, -1] / count)[:, None]
     centred *= centred
-    return np.sqrt(np.add.accumulate(centred, axis=1)[:, -1] / count)
+    result: Floats = np.sqrt(np.add.accumulate(centred, axis=1)[:, -1] / count)
+    return result
 
 
 def components(state: State) -> list[tuple[Metric, float]]:

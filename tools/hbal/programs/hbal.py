@@ -16,7 +16,7 @@ from hbal.programs.common import Program, run
 
 if TYPE_CHECKING:
     from hbal.core.arrays import State
-    from hbal.core.moves import Step
+    from hbal.core.moves import Restrictions, Step
 
 PROGRAM = Program("hbal", (
     "print-nodes", "print-instances", "print-commands", "text-data", "evac-mode", "restricted-migration", "master",
@@ -67,7 +67,7 @@ def balance(options: Options, arguments: Sequence[str]) -> int:
         return 0
     if options.explain is not None:
         from hbal.programs import hbal_explain
-        return hbal_explain.show(before.data, before.group, options)
+        return hbal_explain.show(before.data, before.group, options.explain, restrictions(options))
     if before.score - before.optimum < options.min_score:
         print(f"Cluster is already well balanced (initial score {output.general(before.score)},\n"
               f"optimum score due to N+1 reservations {output.general(before.optimum)},\n"
@@ -190,23 +190,29 @@ def _save(data: ClusterData, path: str, when: str) -> None:
     print(f"The cluster state {when} balancing has been written to file '{path}'", file=sys.stderr)
 
 
+def restrictions(options: Options) -> "Restrictions":
+    from hbal.core.moves import Restrictions
+
+    return Restrictions(
+        disk_moves=not options.no_disk_moves, instance_moves=not options.no_instance_moves,
+        restricted_migration=options.restricted_migration, evacuate=options.evac_mode,
+        ignore_soft_errors=options.ignore_soft_errors)
+
+
 def search(before: Before, options: Options) -> Result:
     """Look for steps and print each as soon as it is found."""
     from hbal.core.arrays import build
     from hbal.core.greedy import Greedy, Stop
-    from hbal.core.moves import Restrictions
 
     state = build(before.data, before.group)
-    rules = Restrictions(
-        disk_moves=not options.no_disk_moves, instance_moves=not options.no_instance_moves,
-        restricted_migration=options.restricted_migration, evacuate=options.evac_mode,
-        ignore_soft_errors=options.ignore_soft_errors)
+    rules = restrictions(options)
     stop = Stop(options.min_score, options.min_gain, options.min_gain_limit, options.max_length)
     line = StepLine(state)
     steps: list[Step] = []
     if options.method == "plan":
         from hbal.programs import hbal_plan
-        return hbal_plan.search(state, rules, stop, line.show)
+        outcome = hbal_plan.search(state, rules, stop, line.show)
+        return Result(list(outcome.steps), outcome.state, outcome.score)
     greedy = Greedy(state, rules, stop)
     for step in greedy.steps():
         steps.append(step)
