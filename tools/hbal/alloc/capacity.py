@@ -172,18 +172,20 @@ class Space:
         """
         path: list[Spec] = []
         size: Spec | None = spec
+        why: Counter[Fail] | None = None
         while size is not None:
             before = len(filled.specs)
             filled = self.fill(filled, size)
             if self._allowed(filled, 1) <= 0 or not self.pool:
                 return filled
-            if len(filled.specs) > before:
-                path = []
+            if len(filled.specs) > before or why is None:
+                path, why = [], filled.failures
             path.append(size)
             reasons = filled.reasons()
             size = shrunk(size, reasons[0]) if reasons else None
             if size is None:
                 size = self._aside(filled, path)
+        filled.failures = why or Counter()
         return filled
 
     def _aside(self, filled: Filled, path: list[Spec]) -> Spec | None:
@@ -197,8 +199,6 @@ class Space:
                     if self._one(trial, size, self.conditions):
                         return size
                     size = shrunk(size, reason) if trial.failures[reason] else None
-            if len(path) > 1:
-                del path[1:]
         return None
 
     def _why(self, filled: Filled, spec: Spec) -> list[Fail]:

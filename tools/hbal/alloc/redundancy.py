@@ -127,6 +127,7 @@ def _leaves(state: State, node: int, others: list[int]) -> bool:
     trial = state.copy()
     for swapped in np.flatnonzero((trial.primary == node) & trial.amounts.drbd):
         trial.move(int(swapped), int(trial.secondary[swapped]), node)
+    others = others[::-1]
     free = [index for index in others if trial.instances[index].template in FREE]
     rest = sorted((index for index in others if index not in set(free)),
                   key=lambda index: -trial.instances[index].memory)

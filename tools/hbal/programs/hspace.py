@@ -205,8 +205,8 @@ class _Report:
         taken = (after.used_cpus - first.used_cpus, after.normal_cpus - first.normal_cpus,
                  after.memory_used - first.memory_used, first.disk_free - after.disk_free,
                  first.spindles_free - after.spindles_free)
-        left = (after.vcpus - after.used_cpus, after.cpus - after.normal_cpus, after.memory - after.memory_used, after.disk_free,
-                after.spindles_free)
+        left = (after.vcpus - after.used_cpus, after.cpus - after.normal_cpus, after.memory - after.memory_used,
+                after.disk_free, after.spindles_free)
         for name, values in (("USED", used), ("POOL", taken), ("UNAV", left)):
             for key, value in zip(("CPU", "NPU", "MEM", "DSK", "SPN"), values, strict=True):
                 self._assign([(f"KM_{name}_{key}", repr(float(value)) if key == "NPU" else _whole(value))])
@@ -225,7 +225,8 @@ class _Report:
         self._assign([("ALLOC_USAGE", _part(self.initial.instances, after.instances)),
                       ("ALLOC_INSTANCES", str(len(filled.specs))),
                       ("ALLOC_FAIL_REASON", reasons[0][0].name.upper()),
-                      *((f"ALLOC_{fail.name.upper()}_CNT", str(count)) for fail, count in reasons if count or self.space.pool), ("OK", "1")])
+                      *((f"ALLOC_{fail.name.upper()}_CNT", str(count)) for fail, count in reasons
+                        if count or self.space.pool), ("OK", "1")])
 
     def _results(self, filled: "Filled", after: Totals) -> None:
         print(f"  - most likely failure reason: {filled.listed()[0][0].name}")
