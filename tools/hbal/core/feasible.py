@@ -48,7 +48,7 @@ class Conditions:
         needs, has = self.needs[:, rows], self.has[:, nodes]
         result: Bools = np.ones((needs.shape[1], has.shape[1]), dtype=np.bool_)
         for need, have in zip(needs, has, strict=True):
-            result &= np.less(need[:, None], have)
+            np.logical_and(result, need[:, None] < have, out=result)
         return result
 
     def hold_at(self, rows: Ints, nodes: Ints) -> Bools:
