@@ -20,6 +20,10 @@ def params(spec: VmSpec) -> Params:
     return DEFAULTS["kvm"] | spec.hvparams
 
 
+_EMULATION = ["-accel", "tcg,tb-size=128", "-global", "migration.store-global-state=off"]
+"""Without its state a guest that is stopped for its migration runs when it has arrived, see `migration.py`."""
+
+
 def arguments(spec: VmSpec, place: Place) -> Argv:
     """The whole command; raises HypervisorError when the parameters cannot be had on such a machine."""
     hv = params(spec)
@@ -57,7 +61,7 @@ def _machine(spec: VmSpec, hv: Params, place: Place) -> Argv:
     kind = accelerator(hv, works=bool(place.facts.kvm))
     return ["-machine", option(place.machine, acpi=None if hv["acpi"] else False, dump_guest_core=False,
                                **blockdev.machine_flash(spec, hv)),
-            "-accel", "kvm" if kind == "kvm" else "tcg,tb-size=128"]
+            *(["-accel", "kvm"] if kind == "kvm" else _EMULATION)]
 
 
 def _cpu_and_memory(spec: VmSpec, hv: Params) -> Argv:
