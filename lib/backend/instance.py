@@ -44,6 +44,17 @@ def instance_stop(*, instance: str, hypervisor: str, timeout: float, force: bool
         close_disks(driver, spec)
 
 
+def clear_dead() -> None:
+    """At the start of the daemon: nothing else clears away guests that a power cut ended and that then were
+    started on another node."""
+    driver = base.load("kvm")
+    for guest in driver.dead():
+        try:
+            driver.stop(guest, seconds=0.0, progress=lambda _fraction, _message: None)
+        except Error as err:
+            _log.warning("what is left of guest %s cannot be cleared away: %s", guest, err)
+
+
 def instance_reset(*, instance: str, hypervisor: str) -> None:
     base.load(hypervisor).reset(instance)
 

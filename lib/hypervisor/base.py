@@ -34,6 +34,10 @@ class Hypervisor(ABC):
         """What the guest was started with; None when nothing is known of it.  Kept until the guest is stopped,
         also when its process is gone."""
 
+    def dead(self) -> builtins.list[str]:
+        """Guests whose process is gone, but not what is remembered of them: of a crash, or before a power cut."""
+        return []
+
     @abstractmethod
     def start(self, spec: VmSpec, disks: dict[str, str], *, paused: bool) -> VmStatus:
         """Return when the guest runs; leave nothing behind if it cannot."""

@@ -49,6 +49,15 @@ class Kvm(Hypervisor, name="kvm"):
         record = runtime.load(guest)
         return record.spec if record else None
 
+    def dead(self) -> builtins.list[str]:
+        found = []
+        for guest in runtime.known():
+            with suppress(ConfigurationError):
+                record = runtime.load(guest)
+                if record is not None and record.phase is not Phase.USER_DOWN and launch.find(record) is None:
+                    found.append(guest)
+        return found
+
     def start(self, spec: VmSpec, disks: dict[str, str], *, paused: bool) -> VmStatus:
         with files.held(spec.uuid):
             record = self._settled(spec)
