@@ -163,11 +163,11 @@ class StaleTerm(NodeRefused):
 
 
 class HypervisorError(ExecError):
-    wire_name = "HypervisorError"
+    """A hypervisor, or a guest, did not do what it was asked for."""
 
 
 class StorageError(ExecError):
-    wire_name = "BlockDeviceError"
+    """A disk could not be made, opened or removed."""
 
 
 class StaleOwner(StorageError):

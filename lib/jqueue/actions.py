@@ -130,8 +130,12 @@ class Actor:
         if status.state == "done":
             return status.result
         if status.state == "failed" and status.error is not None:
-            raise decode(status.error)  # type: ignore[arg-type]  # an Encoded that went through JSON
+            raise self._of_node(action.node, decode(status.error))  # type: ignore[arg-type]  # it went through JSON
         raise NodeError(node=self._name(action.node), detail=f"{action.call} was ended on the node ({status.state})")
+
+    def _of_node(self, node: str, err: Error) -> Error:
+        """What a task reports, its sentence with the node's name, as that of a call."""
+        return err if isinstance(err, NodeError) else type(err)(**{"on_node": self._name(node)} | err.facts)
 
     async def _stop_task(self, node: str, doing: Doing) -> TaskStatus:
         """End a task, and how it ended; its step's undo takes care of the rest."""

@@ -52,6 +52,11 @@ def check_own() -> bool:
     """
     here = paths.here()
     own, authority = read_pem(here.node_certificate), read_pem(here.cluster_certificate)
+    for path, text in ((here.node_certificate, own), (here.cluster_certificate, authority)):
+        try:
+            x509.expiry(text)
+        except x509.CertificateError as err:
+            raise ConfigurationError(detail=f"{path} is damaged: {err}") from err
     if x509.expiry(authority) < clock.epoch():
         raise ConfigurationError(detail=f"the cluster's certificate {here.cluster_certificate} has expired; "
                                         "put a new key and certificate there on all nodes and start again")
