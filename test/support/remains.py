@@ -7,6 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from gantry import paths
@@ -85,14 +86,17 @@ class Remains:
         return {str(path) for folder in folders for path in folder.rglob("*")}
 
     def workers(self) -> list[str]:
-        """Command lines of processes of the nodes that are neither daemons nor guests."""
+        """Command lines of processes of the nodes, scripts among them, that are neither daemons nor guests."""
+        mark = f"{self.layout.folder}/".encode()  # the environment of programs, and of scripts their disks
         found = []
-        for node in self.layout.nodes:
-            for process in processes.of_node(self.layout, node):
-                line = " ".join(process.cmdline())
-                if line and not any(name in line for name in DAEMONS) and "qemu-system" not in line:
-                    found.append(line)
-        return found
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found.append((folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
+            except OSError:  # it has ended, or is another user's
+                continue
+        return [line for line in found if line and "qemu-system" not in line
+                and not any(name in line for name in DAEMONS)]
 
     def temporary(self) -> list[str]:
         """Half-written files in the nodes' state and run folders; a daemon may be about to rename them."""
