@@ -26,7 +26,7 @@ def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, se
     second; when it raises, the script and its children are ended and the error goes on.  Raises CommandFailed
     when the script cannot be started.
     """
-    process = command.start(argv, log=log, env=env, cwd=cwd)
+    process = command.start(argv, log=log, env=env, cwd=cwd, session=False)  # see tasks.end_rest
     end, pauses = SYSTEM.now() + seconds, retry.growing(0.01, most=0.5)
     try:
         while process.poll() is None:

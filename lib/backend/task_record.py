@@ -41,13 +41,14 @@ class Canceled(Error):
 
 @dataclass(kw_only=True)
 class Record:
-    """`started` is the start time of process `pid`, in clock ticks since boot as in /proc."""
+    """`started` is the start time of process `pid`, in clock ticks since boot as in /proc; `boot` which boot."""
 
     task: str
     call: str
     args: dict[str, Any]
     pid: int = 0
     started: int = 0
+    boot: str = ""
     state: str = RUNNING
     fraction: float = 0.0
     message: str = ""
@@ -137,3 +138,7 @@ def process_start(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

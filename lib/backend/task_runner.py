@@ -53,6 +53,7 @@ def main() -> int:
         log.error("task %s has no record", task)
         return 1
     record.pid, record.started = os.getpid(), task_record.process_start(os.getpid())
+    record.boot = task_record.boot_id()
     task_record.write(record, durable=False)
     signal.signal(signal.SIGTERM, _on_term)
     _run(record)

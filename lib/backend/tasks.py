@@ -6,6 +6,7 @@ start again, it starts anew.  Everything else under a known id is answered from 
 """
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ from gantry.objects.codec import DecodeError
 from gantry.objects.node import TaskStatus
 from gantry.rpc.registry import CALLS
 from gantry.utils import clock, command, retry
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Canceled", "task_cancel", "task_forget", "task_start", "task_status"]
 
@@ -130,8 +133,24 @@ def _look(task: str) -> Record | None:
     record = task_record.read(task)
     if record is None or record.state != RUNNING or living:
         return record
+    end_rest(record)
     record.state, record.error = FAILED, dict(task_record.interrupted(record).encode())
     return record
+
+
+def end_rest(record: Record) -> None:
+    """End the scripts that a runner left behind when it was killed: two at once would ruin a disk.
+
+    They are known by their session, which is the runner's.  Its number is not given to another as long as
+    one of them lives.
+    """
+    if not record.pid or record.boot != task_record.boot_id() or Path(f"/proc/{record.pid}").exists():
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getsid(int(process.name)) == record.pid:
+                log.warning("ending process %s, which task %s left behind", process.name, record.task)
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _interrupted(record: Record) -> bool:

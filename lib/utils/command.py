@@ -42,13 +42,17 @@ def run(argv: Sequence[str], *, seconds: float, env: Mapping[str, str] | None = 
 
 
 def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None,
-          keep_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-    """Start a program in a session of its own, its output appended to `log`; it outlives the caller."""
+          keep_fds: Sequence[int] = (), session: bool = True) -> "subprocess.Popen[bytes]":
+    """Start a program in a session of its own, its output appended to `log`; it outlives the caller.
+
+    Without `session` it gets a process group of its own only: by its session its starter can be told.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         try:
             return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=out,
                                     stderr=subprocess.STDOUT, env=None if env is None else dict(env), cwd=cwd,
-                                    start_new_session=True, pass_fds=tuple(keep_fds))
+                                    start_new_session=session, process_group=None if session else 0,
+                                    pass_fds=tuple(keep_fds))
         except OSError as err:
             raise CommandFailed(command=argv[0], status="none", output=str(err)) from err

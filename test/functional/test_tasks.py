@@ -108,6 +108,18 @@ def test_a_task_killed_is_reported_interrupted_and_starts_anew(root):
     assert runs(root) == 2
 
 
+def test_the_script_of_a_task_killed_is_ended_before_it_can_start_anew(root):
+    start("script")
+    file = root / "script"
+    assert retry.wait_for(lambda: file.exists() and file.read_text().endswith("\n"), seconds=20,
+                          waits=retry.growing(0.01))
+    os.kill(task_record.read("7.0.2").pid, signal.SIGKILL)
+    assert ended().state == "failed"
+    script = Path(f"/proc/{int(file.read_text())}/stat")
+    assert retry.wait_for(lambda: not script.exists() or ") Z " in script.read_text(), seconds=20,
+                          waits=retry.growing(0.01))
+
+
 def test_a_task_outlives_who_started_it(root):
     code = ("from gantry.backend import tasks; import os, signal, sys; sys.path.insert(0, {!r});"
             "tasks.task_start(task='7.0.2', call='disk_remove', args={!r}); os.kill(os.getpid(), signal.SIGKILL)")

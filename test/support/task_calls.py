@@ -37,6 +37,10 @@ def _act(name, root, progress):
             clock.SYSTEM.sleep(0.01)
     if name == "sleeps":
         command.run(["sleep", "60"], seconds=100)
+    if name == "script":
+        from gantry.backend import scripts
+        scripts.run(["/bin/sh", "-c", f"echo $$ > {root}/script; sleep 60"], log=root / "log", env={}, cwd=root,
+                    seconds=90)
     if name == "deaf":
         while True:
             try:
