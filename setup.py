@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 COMMANDS = ["backup", "cluster", "debug", "filter", "group", "instance", "job", "network", "node", "os", "storage"]
+BALANCER = ["hail", "harep", "hbal", "hcheck", "hinfo", "hroller", "hscan", "hspace", "hsqueeze"]
 
 
 def manual() -> list[tuple[str, list[str]]]:
@@ -25,9 +26,8 @@ setup(
     package_data={"gantry": ["py.typed"], "hbal": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
     data_files=manual(),
     install_requires=[
-        "bitarray>=2.7", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
-        "prometheus_client>=0.16", "psutil>=5.9", "pycurl>=7.45", "pyinotify>=0.9.6", "pyasyncore; python_version >= '3.12'",
-        "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
+        "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12", "prometheus_client>=0.16", "psutil>=5.9",
+        "pycurl>=7.45", "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
     ],
     extras_require={
         "test": ["hypothesis", "mypy", "pytest", "ruff", "types-paramiko", "types-psutil", "types-pyOpenSSL",
@@ -38,6 +38,9 @@ setup(
             *(f"gnt-{name}=gantry.cli.main:main" for name in COMMANDS),
             "gnt-masterd=gantry.server.masterd:main",
             "gnt-noded=gantry.server.noded:main",
+            "gnt-rapi=gantry.server.rapi:main",
+            "gnt-rapi-token=gantry.rapi.token_program:main",
+            *(f"{name}=hbal.programs.{name}:main" for name in BALANCER),
             "vcluster=vcluster.main:main",
         ],
     },
