@@ -13,8 +13,8 @@ from manual.blocks import Directive, Heading, Item, Literal, Paragraph
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "man"
-WITHOUT_PAGE = frozenset({"gnt-rapi", "hail", "harep", "hbal", "hcheck", "hinfo", "hroller", "hscan", "hspace",
-                          "hsqueeze"})
+WITHOUT_PAGE = frozenset({"gnt-rapi", "gnt-rapi-token", "hail", "harep", "hbal", "hcheck", "hinfo", "hroller",
+                          "hscan", "hspace", "hsqueeze"})
 """Programs whose pages may come later."""
 
 
