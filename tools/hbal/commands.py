@@ -60,6 +60,10 @@ def listing(sets: Sequence[Sequence[Step]], state: State) -> str:
     return "\n".join(f"  {line}" for line in lines(sets, state) if line != "  check")
 
 
+STOP = Path(tempfile.gettempdir()) / "stop-htools"
+"""The file that makes a script stop."""
+
+
 def script(sets: Sequence[Sequence[Step]], state: State) -> str:
-    head = HEAD.format(stop=Path(tempfile.gettempdir()) / "stop-htools")
+    head = HEAD.format(stop=STOP)
     return head + "".join(f"{line}\n" for line in lines(sets, state))

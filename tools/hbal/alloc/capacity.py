@@ -170,7 +170,7 @@ class Space:
         Sizes shrink along the most frequent failure.  Where that path ends without another instance, each size on it
         is tried again, the last first: along one other failure, as far as that failure is in the way.
         """
-        path: list[Spec] = []
+        path: list[tuple[Spec, list[Fail]]] = []
         size: Spec | None = spec
         why: Counter[Fail] | None = None
         while size is not None:
@@ -180,31 +180,28 @@ class Space:
                 return filled
             if len(filled.specs) > before or why is None:
                 path, why = [], filled.failures
-            path.append(size)
             reasons = filled.reasons()
+            path.append((size, reasons[1:]))
             size = shrunk(size, reasons[0]) if reasons else None
             if size is None:
                 size = self._aside(filled, path)
         filled.failures = why or Counter()
         return filled
 
-    def _aside(self, filled: Filled, path: list[Spec]) -> Spec | None:
+    def _aside(self, filled: Filled, path: list[tuple[Spec, list[Fail]]]) -> Spec | None:
         """A size that fits, from those of the path with less of one other thing."""
+        tried: set[Spec] = set()
         while path:
-            spec = path.pop()
-            for reason in self._why(filled, spec)[1:]:
+            spec, reasons = path.pop()
+            for reason in reasons:
                 size = shrunk(spec, reason)
-                while size is not None:
+                while size is not None and size not in tried:
+                    tried.add(size)
                     trial = Filled(filled.state.copy(), [*filled.specs])
                     if self._one(trial, size, self.conditions):
                         return size
                     size = shrunk(size, reason) if trial.failures[reason] else None
         return None
-
-    def _why(self, filled: Filled, spec: Spec) -> list[Fail]:
-        trial = Filled(filled.state.copy(), [*filled.specs])
-        self._one(trial, spec, self.conditions)
-        return trial.reasons()
 
 
 def _forget(state: State) -> None:

@@ -52,6 +52,8 @@ class Step:
 
     @property
     def nodes(self) -> frozenset[int]:
+        if self.move.kind is Kind.FAILOVER_ANY:
+            return frozenset((self.old[0], self.new[0]))
         return frozenset((*self.old, *self.new))
 
 
