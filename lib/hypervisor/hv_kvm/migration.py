@@ -143,8 +143,9 @@ def resume(record: Runtime) -> None:
 
 def _begin(qmp: Qmp, record: Runtime, uri: str, limits: Limits) -> None:
     _enable(qmp, capabilities(cmdline.params(record.spec), source=True))
-    qmp.execute("migrate-set-parameters", **limits.parameters())
-    if _emulated(qmp):
+    emulated = _emulated(qmp)
+    qmp.execute("migrate-set-parameters", **replace(limits, live=limits.live and not emulated).parameters())
+    if emulated:
         qmp.execute("stop")
     qmp.execute("migrate", uri=uri)
 
