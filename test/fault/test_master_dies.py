@@ -54,3 +54,33 @@ def test_killed_on_the_way_back(cluster, kind):
         assert job["status"] == "error", (point, job)
         assert failing in str(job["result"])
         operation.ended(op, job)
+
+
+SMALL = {"beparams": {"minmem": 96, "maxmem": 96}}
+
+
+@pytest.mark.qemu
+def test_killed_while_a_real_guest_is_made(qemu_cluster):
+    operation = Operation(qemu_cluster, "add", SMALL)
+    for point in operation.points_forward(operation.stored_plan()):
+        op, job = cut(operation, point)
+        assert job["status"] == "success", (point, job)
+        operation.ended(op, job)
+
+
+@pytest.mark.qemu
+def test_killed_while_a_real_guest_migrates(qemu_cluster):
+    """It never boots again, whatever happens to the master daemon."""
+    cluster, operation = qemu_cluster, Operation(qemu_cluster, "migrate", SMALL)
+    operation.prepare()
+    cluster.until(lambda: cluster.on_disk(2) > 0, seconds=90, what="the guest ticks")
+    boots = cluster.on_disk(1)
+    steps = operation.stored_plan()
+    failing, back = operation.points_back(steps)
+    for point in [*operation.points_forward(steps), *back]:
+        ticks = cluster.on_disk(2)
+        op, job = cut(operation, point, failing=failing if point in back else "")
+        assert (job["status"] == "success") == (point not in back), (point, job)
+        operation.ended(op, job)
+        cluster.until(lambda: cluster.on_disk(2) > ticks, seconds=60, what="the guest ticks on")  # noqa: B023
+        assert cluster.on_disk(1) == boots, point

@@ -71,16 +71,9 @@ def console(cluster):
         yield console
 
 
-def on_disk(cluster, sector):
-    """A number that the guest keeps on its disk: 1, how often it booted, 2, its last tick."""
-    disk = next(iter(cluster.rows("disks")["disks"].values()))["file"]["path"]
-    with open(disk, "rb") as file:
-        file.seek(sector * 512)
-        return int(file.read(512).strip(b"\0 \n") or 0)
-
-
 def boots(cluster):
-    return on_disk(cluster, 1)
+    """Kept by the guest on its disk, as its last tick."""
+    return cluster.on_disk(1)
 
 
 def booted(cluster, number):
@@ -89,8 +82,8 @@ def booted(cluster, number):
 
 def ticks(cluster, after=0):
     """It lives: it has ticked since."""
-    cluster.until(lambda: on_disk(cluster, 2) > after, seconds=SECONDS, what=f"a tick after {after}")
-    return on_disk(cluster, 2)
+    cluster.until(lambda: cluster.on_disk(2) > after, seconds=SECONDS, what=f"a tick after {after}")
+    return cluster.on_disk(2)
 
 
 def seen_as(cluster, status):

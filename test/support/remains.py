@@ -75,6 +75,13 @@ class Remains:
                 found.setdefault(data["spec"]["name"], []).append(node)
         return found
 
+    def on_disk(self, sector: int) -> int:
+        """A number that the small guest keeps on the disk of the only instance: 1, its boots, 2, its last tick."""
+        [disk] = self.rows("disks")["disks"].values()
+        with Path(disk["file"]["path"]).open("rb") as file:
+            file.seek(sector * 512)
+            return int(file.read(512).strip(b"\0 \n") or 0)
+
     def starts(self, uuid: str) -> int:
         """How often a fake guest was started, on all nodes together."""
         files = [self.paths(node).fake_vms / "starts" / uuid for node in self.layout.nodes]
@@ -147,3 +154,7 @@ class Remains:
         run = {item["name"]: [names[item["primary_node"]]] for item in config["instances"].values()
                if item.get("admin_state") == "up"}
         assert self.guests() == run
+        here = {(path.stem, node) for node in self.layout.nodes for path in self.paths(node).vm_specs.glob("*")}
+        if self.layout.hypervisor == "kvm":
+            assert here == {(item["uuid"], names[item["primary_node"]]) for item in config["instances"].values()
+                            if item.get("admin_state") == "up"}
