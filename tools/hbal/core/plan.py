@@ -96,7 +96,7 @@ def schedule(state: State) -> Schedule:
     """More patience for small clusters, where it costs little."""
     nodes, instances = max(1, state.count), max(1, len(state.instances))
     hot = (8.0 if nodes <= 30 else 4.0) / nodes**2
-    rounds = 2500 if nodes <= 30 else 600 if nodes <= 60 else 300
+    rounds = min(2500, 18 * instances) if nodes <= 30 else 600 if nodes <= 60 else 300
     return Schedule(
         sweeps=30, first_batch=min(1000, max(16, instances // 4)), first_width=min(200, max(nodes // 2, 40)),
         rounds=rounds, batch=16 if nodes <= 200 else 64, width=48, pairs=min(16000, max(500, 4 * instances)),

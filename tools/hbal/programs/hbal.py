@@ -182,10 +182,7 @@ def _lists(when: str, data: ClusterData, group: int, members: Sequence[figures.N
 
 
 def _save(data: ClusterData, path: str, when: str) -> None:
-    try:
-        text.save(data, path)
-    except OSError as err:
-        raise Error(f"Cannot write the state of the cluster to '{path}': {err.strerror}") from err
+    text.save(data, path)
     sys.stdout.flush()
     print(f"The cluster state {when} balancing has been written to file '{path}'", file=sys.stderr)
 
