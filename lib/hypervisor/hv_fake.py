@@ -41,16 +41,30 @@ class Guest:
     resets: int = 0
 
 
+_LISTED: dict[Path, tuple[tuple[int, int], VmStatus | None]] = {}
+"""What files said when they were last listed, by inode and time of change."""
+
+
 class Fake(Hypervisor, name="fake"):
     """It asks of guests what real ones would refuse: disks must be there, one owner, one start."""
 
     def list(self) -> builtins.list[VmStatus]:
-        found = []
+        """A file that has not changed since the last time is not read again: there may be thousands."""
+        found: builtins.list[VmStatus] = []
+        listed: dict[Path, tuple[tuple[int, int], VmStatus | None]] = {}
         for file in sorted(_folder().glob("*.json")):
-            with contextlib.suppress(ConfigurationError):
-                guest = _read(file)
-                if guest is not None and guest.state in ("running", "paused"):
-                    found.append(_status(guest))
+            with contextlib.suppress(ConfigurationError, FileNotFoundError):
+                stamp = (file.stat().st_ino, file.stat().st_mtime_ns)
+                known = _LISTED.get(file)
+                if known is None or known[0] != stamp:
+                    guest = _read(file)
+                    runs = guest is not None and guest.state in ("running", "paused")
+                    known = (stamp, _status(guest) if guest is not None and runs else None)
+                listed[file] = known
+                if known[1] is not None:
+                    found.append(known[1])
+        _LISTED.clear()
+        _LISTED.update(listed)
         return found
 
     def spec(self, guest: str) -> VmSpec | None:

@@ -105,26 +105,29 @@ def _enum(kind: type[Enum]) -> Decoder:
 
 
 @cache
-def _record_fields(kind: type) -> tuple[dict[str, Decoder], frozenset[str]]:
-    """Decoders of a record's fields, made at the first use: records may hold records of their own type."""
+def _record_fields(kind: type) -> tuple[dict[str, Decoder], frozenset[str], dict[str, type]]:
+    """Decoders of a record's fields, made at the first use: records may hold records of their own type.  Which are
+    required, and which are taken as they are when they have the very type given.
+    """
     hints = typing.get_type_hints(kind)
     fields = {field.name: decoder(hints[field.name]) for field in dataclasses.fields(kind)}
     required = frozenset(field.name for field in dataclasses.fields(kind)
                          if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING)
-    return fields, required
+    return fields, required, {name: hint for name, hint in hints.items() if hint in (str, int, float, bool)}
 
 
 def _record(kind: type) -> Decoder:
     def read(data: Any, where: str) -> Any:
         if not isinstance(data, dict):
             _fail(where, "an object", data)
-        fields, required = _record_fields(kind)
-        unknown, missing = data.keys() - fields.keys(), required - data.keys()
-        if unknown or missing:
+        fields, required, plain = _record_fields(kind)
+        if not required <= data.keys() <= fields.keys():
+            unknown, missing = data.keys() - fields.keys(), required - data.keys()
             detail = ("unknown keys " + ", ".join(sorted(unknown)) if unknown
                       else "missing keys " + ", ".join(sorted(missing)))
             raise DecodeError(where=where, detail=detail)
-        return kind(**{name: fields[name](value, f"{where}.{name}") for name, value in data.items()})
+        return kind(**{name: value if plain.get(name) is type(value) else fields[name](value, f"{where}.{name}")
+                       for name, value in data.items()})
     return read
 
 

@@ -67,9 +67,10 @@ class _Texts:
         return f"{self._start}-{self._count}"
 
     def is_current(self, serial: int, answers: Sequence[Any]) -> bool:
-        """Whether nothing was recorded, and the nodes gave the very same answers, since the whole was made."""
+        """Whether nothing was recorded, and the nodes said the same, since the whole was made."""
         return (self.serial == serial and len(answers) == len(self.answers)
-                and all(new is old for new, old in zip(answers, self.answers, strict=True)))
+                and all(new is old or _facts(new) == _facts(old)
+                        for new, old in zip(answers, self.answers, strict=True)))
 
     async def make(self, rows: Sequence[InstanceRow], around: Sequence[Any]) -> None:
         """Bring `whole` up to date."""
@@ -96,6 +97,13 @@ class _Texts:
     def text(self, row: InstanceRow) -> str:
         return json.dumps({name: None if (value := get(row)).__class__ is Missing else value
                            for name, get in self._gets})
+
+
+def _facts(answer: Any) -> Any:
+    """What fields show of a node's answer."""
+    if isinstance(answer, Exception):
+        return None
+    return [(vm.uuid, vm.state, vm.memory, vm.vcpus) for vm in answer]
 
 
 def _same(one: Sequence[Any], other: Sequence[Any]) -> bool:

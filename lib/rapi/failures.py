@@ -15,11 +15,13 @@ REALM = "Ganeti Remote API"
 class HttpError(Error):
     """An answer that is not 200; without words of its own it has the status's."""
 
-    def __init__(self, status: int, message: str = "") -> None:
+    def __init__(self, status: int, message: str = "", *, allow: str = "") -> None:
         super().__init__(detail=message or HTTPStatus(status).phrase)
-        self.status = HTTPStatus(status)
+        self.status, self._allow = HTTPStatus(status), allow
 
     def headers(self) -> list[tuple[str, str]]:
+        if self._allow:
+            return [("Allow", self._allow)]
         if self.status == HTTPStatus.UNAUTHORIZED:
             return [("WWW-Authenticate", f'Basic realm="{REALM}"')]
         return []

@@ -106,7 +106,7 @@ def lists(kind: Kind) -> Endpoint:
         request.no_locks()
         return kind.all(request) if request.flag("bulk") else kind.short(request)
     return look(f"/2/{kind.folder}", f"All {kind.folder}, by name and address, or whole with bulk=1.", run,
-                query=(BULK,), answer={"oneOf": [short_list(kind), {"type": "array", "items": reference(kind)}]})
+                query=(BULK,), answer={"anyOf": [short_list(kind), {"type": "array", "items": reference(kind)}]})
 
 
 def single(kind: Kind, where: str) -> Endpoint:

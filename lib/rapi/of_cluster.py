@@ -7,11 +7,13 @@ from gantry.opcodes.cluster import ClusterRedistConf, ClusterSetParams, OsDiagno
 from gantry.rapi.endpoint import BULK, Endpoint, checked, job, look, submit, tags
 from gantry.rapi.failures import HttpError
 from gantry.rapi.request import Request
+from gantry.utils.clock import SYSTEM
 
 FEATURES = ["instance-create-reqv1", "instance-reinstall-reqv1", "node-migrate-reqv1", "node-evac-res1"]
 RAPI_VERSION = 2
 ALIASES = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
 OS_BULK = ("name", "valid", "variants", "parameters", "api_versions", "blacklisted", "hidden", "trusted")
+MOST_SECONDS = 170.0
 POLL_SECONDS = 1
 """How long the wait for a job goes on without a look at whether the client is still there."""
 FINAL = ("success", "error", "canceled")
@@ -36,7 +38,8 @@ def _os_list(request: Request) -> Any:
     """Runs a job, and cancels it when the client hangs up."""
     bulk = request.flag("bulk")
     fields = OS_BULK if bulk else ("name", "variants")
-    id = submit(request, [checked(OsDiagnose, {"output_fields": list(fields), "names": []})])
+    id = submit(request, [checked(OsDiagnose, {
+        "output_fields": list(fields), "names": [], "priority": -10})])
     rows = _result(request, id)
     if bulk:
         return [_os_object(dict(zip(fields, row, strict=True))) for row in rows]
@@ -50,12 +53,13 @@ def _os_object(row: dict[str, Any]) -> dict[str, Any]:
 def _result(request: Request, id: int) -> Any:
     """The result of a job of one opcode that must succeed."""
     status: list[Any] | None = None
+    end = SYSTEM.now() + MOST_SECONDS
     while status is None or status[0] not in FINAL:
         answer = request.door.call("WaitForJobChange", [id, ["status"], status, None, POLL_SECONDS])
         status = answer[0] if isinstance(answer, list) else status
-        if request.gone():
+        if request.gone() or SYSTEM.now() > end:
             request.door.call("CancelJob", [id])
-            raise HttpError(500, "The client hung up")
+            raise HttpError(504, f"Job {id} was given up: it took too long, or the client hung up")
     (result,), = request.door.call("QueryJobs", [[id], ["opresult"]])
     if status[0] != "success":
         raise HttpError(500, f"Job {id} ended with status {status[0]}: {result[0]}")

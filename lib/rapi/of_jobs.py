@@ -110,7 +110,7 @@ def _delete_filter(request: Request) -> Any:
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
-_LIST: dict[str, Any] = {"type": "array"}
+_LIST: dict[str, Any] = {"type": "array", "items": {}}
 _NAMES: dict[str, Any] = {"type": "array", "items": _TEXT}
 _ROWS: dict[str, Any] = {"type": "object", "required": ["fields", "data"],
                          "properties": {"fields": _LIST, "data": _LIST}}
@@ -119,14 +119,16 @@ _WAIT: dict[str, Any] = {"type": "object", "required": ["fields"], "properties":
     "previous_log_serial": {"type": ["integer", "null"]}}}
 _FILTER: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {
     "priority": {"type": "integer", "minimum": 0}, "predicates": _LIST,
-    "action": {"oneOf": [{"type": "string", "enum": list(ACTIONS)}, {"type": "array", "minItems": 2, "maxItems": 2}]},
+    "action": {"oneOf": [{"type": "string", "enum": list(ACTIONS)}, {
+        "type": "array", "prefixItems": [{"const": "RATE_LIMIT"}, {"type": "integer", "minimum": 1}],
+        "minItems": 2, "maxItems": 2}]},
     "reason": _LIST}}
 _WANTED: dict[str, Any] = {"type": "object", "properties": {
     "fields": _NAMES, "qfilter": {"type": ["array", "null"]}, "filter": {"type": ["array", "null"]}}}
 
 ENDPOINTS: list[Endpoint] = [
     look("/2/jobs", "All jobs that are not archived, by id and address, or whole with bulk=1.", _jobs, query=(BULK,),
-         answer={"oneOf": [short_list(JOBS), {"type": "array", "items": reference(JOBS)}]}),
+         answer={"anyOf": [short_list(JOBS), {"type": "array", "items": {"$ref": "#/components/schemas/job_bulk"}}]}),
     look("/2/jobs/{id:int}", "One job, archived ones too.", _job, answer=reference(JOBS)),
     Endpoint(method="DELETE", path="/2/jobs/{id:int}", need=Need.WRITE, doc="Cancel a job.", run=_cancel,
              answer={"type": "array", "items": {"type": ["boolean", "string"]}}),
@@ -138,7 +140,7 @@ ENDPOINTS: list[Endpoint] = [
     look("/2/query/{what}/fields", "The fields that a query may ask for.", _query_fields, query=(FIELDS,),
          answer={"type": "object", "required": ["fields"], "properties": {"fields": _LIST}}),
     look("/2/filters", "All job filters.", _filters, query=(BULK,),
-         answer={"oneOf": [short_list(FILTERS), {"type": "array", "items": reference(FILTERS)}]}),
+         answer={"anyOf": [short_list(FILTERS), {"type": "array", "items": reference(FILTERS)}]}),
     Endpoint(method="POST", path="/2/filters", need=Need.WRITE, doc="Make a job filter.", run=_replace, body=_FILTER,
              answer=_TEXT),
     look("/2/filters/{uuid}", "One job filter.", _filter, answer=reference(FILTERS)),

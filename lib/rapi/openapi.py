@@ -10,12 +10,12 @@ import gantry
 from gantry.rapi import schemas
 from gantry.rapi.access import Need
 from gantry.rapi.endpoint import Argument, Endpoint, Schema, look
-from gantry.rapi.objects import FILTERS, GROUPS, INSTANCES, NETWORKS, NODES
+from gantry.rapi.objects import FILTERS, GROUPS, INSTANCES, JOB_BULK, NETWORKS, NODES
 from gantry.rapi.of_instances import CREATE, VERSION
 from gantry.rapi.of_jobs import JOBS, RESOURCES
 from gantry.rapi.request import Raw
 
-FAILURES = (400, 401, 403, 404, 409, 413, 415, 422, 500, 501, 502, 503, 504)
+FAILURES = (400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 500, 501, 502, 503, 504)
 _NAME: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9_.-]+$"}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _HEADER = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255,
@@ -36,7 +36,8 @@ def description(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {kind.name: schemas.of_object(kind.name, kind.fields)
-                        for kind in (INSTANCES, NODES, GROUPS, NETWORKS, FILTERS, JOBS)} | {"error": _ERROR},
+                        for kind in (INSTANCES, NODES, GROUPS, NETWORKS, FILTERS, JOBS)}
+            | {"job_bulk": schemas.of_object("job", JOB_BULK), "error": _ERROR},
             "responses": {"failure": {"description": "What was wrong.", "content": {
                 "application/json": {"schema": {"$ref": "#/components/schemas/error"}}}}},
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"},

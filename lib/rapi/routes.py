@@ -14,6 +14,8 @@ from gantry.rapi.failures import HttpError
 
 _NAME, _DIGITS = re.compile(r"[\w.-]+", re.ASCII), re.compile(r"\d+", re.ASCII)
 _ANY = "*"
+_USUAL = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"})
+"""Where a resource does not have one of these the answer is 501, as clients know it; for all others it is 405."""
 
 
 def all_endpoints() -> list[Endpoint]:
@@ -51,6 +53,8 @@ class Routes:
         if not place.methods or not path.startswith("/"):
             raise HttpError(404)
         endpoint = place.methods.get(method)
+        if endpoint is None and method not in _USUAL:
+            raise HttpError(405, allow=", ".join(sorted(place.methods)))
         if endpoint is None:
             raise HttpError(501, f"The method {method} is not supported for this resource")
         return endpoint, dict(zip(place.names, values, strict=True))

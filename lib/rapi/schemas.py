@@ -97,4 +97,4 @@ def of_object(resource: str, fields: tuple[str, ...]) -> Schema:
         field = known[name]
         types_of = _FIELDS.get(field.kind)
         properties[name] = ({"type": types_of} if types_of else {}) | {"description": field.doc}
-    return {"type": "object", "properties": properties}
+    return {"type": "object", "required": list(fields), "properties": properties}

@@ -28,7 +28,8 @@ def test_every_method_is_there():
         "SubmitJob SubmitJobToDrainedQueue SubmitManyJobs PickupJob WaitForJobChange CancelJob ChangeJobPriority "
         "ArchiveJob AutoArchiveJobs Query QueryFields QueryJobs QueryInstances QueryNodes QueryGroups QueryNetworks "
         "QueryExports QueryFilters QueryConfigValues QueryClusterInfo QueryTags ReplaceFilter DeleteFilter "
-        "SetDrainFlag SetWatcherPause")
+        "SetDrainFlag SetWatcherPause "
+        "QueryInstanceObjects QueryMetrics")
     assert METHODS.keys() == set(names.split())
 
 

@@ -123,7 +123,7 @@ def test_a_connection_ends_as_the_client_says(port, request_, kept):
     ("GET /version HTTP/1.1\nHost: x\nContent-Length: 1x\n\n", 400),
     ("GET /version HTTP/1.1\nHost: x\nTransfer-Encoding: odd\n\n", 501),
     ("GET /" + "x" * 20000 + " HTTP/1.1\nHost: x\n\n", 414),
-    ("GET /version HTTP/1.1\nHost: x\nX: " + "x" * 20000 + "\n\n", 413), ("FOO /version HTTP/1.1\nHost: x\n\n", 501)])
+    ("GET /version HTTP/1.1\nHost: x\nX: " + "x" * 20000 + "\n\n", 413), ("FOO /version HTTP/1.1\nHost: x\n\n", 405)])
 def test_requests_that_are_no_http_or_too_long(port, request_, status):
     with connect(port) as sock:
         found, headers, body = say(sock, request_)
