@@ -55,7 +55,8 @@ def length(out: str) -> int:
     ("plain", []), ("commands", ["-C", "-l", "6"]), ("first-set", ["-C", "--first-job-group"]),
     ("lists", ["-p", "--print-instances", "-l", "2"]), ("fields", ["-p+fqdn,peermap", "-l", "1", "-q"]),
     ("verbose", ["-v", "-v", "-v", "-l", "1"]),
-    ("explain", ["--explain", "inst14"]), ("explain-limits", ["--explain", "inst14", "--max-cpu", "1.5", "-O", "node1"]),
+    ("explain", ["--explain", "inst14"]),
+    ("explain-limits", ["--explain", "inst14", "--max-cpu", "1.5", "-O", "node1"]),
     ("evacuation", ["-O", "node1", "-E", "-C"]), ("no-disks", ["--no-disk-moves"]),
     ("no-instances", ["--no-instance-moves"]), ("restricted", ["--restricted-migration"]),
 ])

@@ -131,14 +131,15 @@ class Candidates:
         """All moves of the instances `rows` to the nodes `columns`."""
         peers = self._peers(rows, columns)
         becomes, both_secondary, both_primary, swapped = self.deviations.block(rows, columns)
-        change, failover = self._reserve(peers)
+        change, failover, loss = self._reserve(peers)
+        both_secondary += loss[:, None]
+        both_primary += loss[:, None]
         change[0] += both_secondary
-        both_primary_swapped = swapped[:, None] + both_primary
-        change[1] += both_primary_swapped
-        change[2] += becomes
         change[2] += both_secondary
-        change[3] += becomes
+        change[2:] += becomes
         change[3] += both_primary
+        both_primary += swapped[:, None]
+        change[1] += both_primary
         failover += swapped
         self.sums.add(change, failover, peers)
         fits, fits_failover = self.checks.masks(rows, peers)
@@ -186,8 +187,10 @@ class Candidates:
         return Peers(rows, primary, secondary, columns, wanted, kept,
                      after_loss=np.maximum(entry - wanted, rest), swapped=table[primary, secondary] + wanted)
 
-    def _reserve(self, peers: Peers) -> tuple[Floats, Floats]:
-        """What the two metrics of reserved memory make of each candidate."""
+    def _reserve(self, peers: Peers) -> tuple[Floats, Floats, Floats]:
+        """What the two metrics of reserved memory make of each candidate: of moves to targets, of failovers, and
+        what is to be added to all of the former, by instance.
+        """
         reserved, largest = self.reserved, self.state.largest[0]
         per, twice = reserved.per_unit, reserved.twice
         pri, sec = peers.primary, peers.secondary
@@ -202,14 +205,20 @@ class Candidates:
         gain[:2] *= per[nodes]
         gain[2] *= per[pri][:, None]
         gain[3] *= per[sec][:, None]
-        gain[3] += loss[:, None]
-        square = np.empty_like(gain)
-        np.add(gain[:2], twice[nodes], out=square[:2])
-        np.add(gain[2], twice[pri][:, None], out=square[2])
-        np.add(gain[3], twice[sec][:, None], out=square[3])
-        square *= gain
-        gain[:3] += loss[:, None]
-        square[:3] += loss_square[:, None]
+        # d (2x + d) for each node, less the square of the sum over N, in powers of the gain
+        count = max(1, reserved.nodes_online)
+        result: Floats = gain * (1.0 - 1.0 / count)
+        shared = 2.0 / count * loss
+        result[:2] += twice[nodes] - shared[:, None]
+        result[2] += (twice[pri] - shared)[:, None]
+        result[3] += (twice[sec] + 2.0 * loss - shared)[:, None]
+        result *= gain
+        result += (loss_square - loss * loss / count + count * reserved.mean_square)[:, None]
+        np.maximum(result, 0.0, out=result)
+        np.sqrt(result, out=result)
+        result *= count**-0.5
+        gain *= 0.25
+        result += gain
         gained = np.maximum(peers.swapped - largest[pri], 0.0) * per[pri]
         swap = reserved.change(gained + loss, gained * (twice[pri] + gained) + loss_square)
-        return reserved.change(gain, square), swap
+        return result, swap, 0.25 * loss - reserved.root

@@ -51,11 +51,6 @@ class Conditions:
             np.logical_and(result, need[:, None] < have, out=result)
         return result
 
-    def hold_at(self, rows: Ints, nodes: Ints) -> Bools:
-        """Each instance on a node of its own."""
-        result: Bools = (self.needs[:, rows] < self.has[:, nodes]).all(axis=0)
-        return result
-
 
 class Checks:
     """The rules on a state; call `refresh` after each change of it."""
@@ -65,6 +60,8 @@ class Checks:
         amounts = state.amounts
         self.forth = bool((~amounts.real).any()) or self._guests_coming()
         local, real = amounts.local, amounts.real
+        self.ordinary = bool((local & real).all()) and not state.limits.any_exclusive and not self.forth
+        """Whether all instances are real and on local disks, and no node has exclusive storage."""
         placed = local & real
         memory = np.where(amounts.running, amounts.memory, ALWAYS)
         unknown = np.where(amounts.spindles_known, amounts.spindles, NEVER)
@@ -185,6 +182,8 @@ class Checks:
 
     def _stays(self, rows: Ints, nodes: Ints) -> tuple[Bools, Bools]:
         """Hard and soft limits of disk and spindles for an instance on a node that it has just left."""
+        if self.ordinary:
+            return self.stay_hard[nodes], self.stay_soft[nodes]
         amounts = self.state.amounts
         local, real = amounts.local[rows], amounts.real[rows]
         known = amounts.spindles_known[rows] | ~self.state.limits.exclusive[nodes]

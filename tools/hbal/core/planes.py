@@ -116,8 +116,11 @@ class Deviations:
         self.unknown: Floats | None = None
         if any(plane.spindles is not None for plane in chosen):
             self._exclusive(chosen)
-        self.leaves_secondary = np.zeros(len(chosen), dtype=np.bool_)
+        self.leaves_secondary = np.zeros((len(chosen), 1), dtype=np.bool_)
         self.leaves_secondary[self.single:len(self.planes)] = True
+        self.offsets = np.arange(len(chosen))[:, None] * self.per_unit.shape[1]
+        self._rows: Ints | None = None
+        self._of_rows = (self.amount, self.amount)
 
     def _exclusive(self, chosen: list[Plane]) -> None:
         nothing, nowhere = np.zeros_like(self.amount[0]), np.zeros_like(self.per_unit[0])
@@ -187,37 +190,45 @@ class Deviations:
         """
         state = self.state
         primary, secondary = state.primary[rows], state.secondary[rows]
-        source = np.where(self.leaves_secondary[:, None], secondary, primary)
-        amount = self.amount[:, rows]
-        per = np.take_along_axis(self.per_unit, source, 1)
+        source = np.where(self.leaves_secondary, secondary, primary) + self.offsets
+        amount, squared = self._amounts_of(rows)
+        per = self.per_unit.ravel().take(source)
         leave = -amount * per
         spindles = amount
         if self.spindles is not None and self.per_spindle is not None:
             spindles = self.spindles[:, rows]
-            leave -= spindles * np.take_along_axis(self.per_spindle, source, 1)
-        at_source = np.take_along_axis(self.centred, source, 1)
+            leave -= spindles * self.per_spindle.ravel().take(source)
+        at_source = self.centred.ravel().take(source)
         count = self.nodes_online
         left = leave * (2.0 * at_source + leave)
         constant = self.mean_square[:, None] + (left - leave * leave / count) / count
-        features = [amount, amount * amount, amount * leave]
+        features = [amount, squared, amount * leave]
         if self.spindles is not None and self.unknown is not None:
             unknown = self.unknown[:, rows]
             features += [spindles, spindles * spindles, spindles * leave, unknown, unknown * leave]
         features.append(constant)
         targets = self.columns if columns is None else self.columns[:, :, columns]
-        squares = np.matmul(np.stack(features, axis=2), targets)
+        squares = np.matmul(np.array(features).transpose(1, 2, 0), targets)
         np.maximum(squares, 0.0, out=squares)
         np.sqrt(squares, out=squares)
         one, two = self.single, len(self.planes)
-        swapped = self._swap(rows, leave[:one], left[:one], secondary)
+        swapped = self._swap(amount, leave[:one], left[:one], secondary)
         return (squares[:one].sum(axis=0) - self.root_single, squares[one:two].sum(axis=0) - self.root_double,
                 squares[two:].sum(axis=0) - self.root_double, swapped)
 
-    def _swap(self, rows: Ints, leave: Floats, left: Floats, secondary: Ints) -> Floats:
+    def _amounts_of(self, rows: Ints) -> tuple[Floats, Floats]:
+        """The amounts of these instances and their squares; kept while the same instances are asked for."""
+        if rows is not self._rows:
+            amount = self.amount[:, rows]
+            self._rows, self._of_rows = rows, (amount, amount * amount)
+        return self._of_rows
+
+    def _swap(self, amount: Floats, leave: Floats, left: Floats, secondary: Ints) -> Floats:
         one, count = self.single, self.nodes_online
-        come = self.amount[:one, rows] * self.per_unit[:one, secondary]
+        source = secondary + self.offsets[:one]
+        come = amount[:one] * self.per_unit.ravel().take(source)
         both = leave + come
-        change = left + come * (2.0 * self.centred[:one, secondary] + come) - both * both / count
+        change = left + come * (2.0 * self.centred.ravel().take(source) + come) - both * both / count
         roots = np.sqrt(np.maximum(self.mean_square[:one, None] + change / count, 0.0))
         swapped: Floats = self.weights[:one] @ roots - self.root_single
         return swapped
@@ -248,9 +259,9 @@ class Reserved:
         """The change of the score when the values change by `shift` in sum, their squares by `square`."""
         count = self.nodes_online
         result: Floats = shift * shift
-        result /= -count
+        result *= -1.0 / count
         result += square
-        result /= count
+        result *= 1.0 / count
         result += self.mean_square
         np.maximum(result, 0.0, out=result)
         np.sqrt(result, out=result)

@@ -109,7 +109,7 @@ class Rounds:
 
 def lowest_by_row(block: Block) -> Floats:
     if block.by_row is None:
-        block.by_row = np.minimum(block.per_target.min(axis=(0, 2)), block.failover)
+        block.by_row = np.minimum(block.per_target.min(axis=2).min(axis=0), block.failover)
     return block.by_row
 
 

@@ -149,14 +149,17 @@ def components(state: State) -> list[tuple[Metric, float]]:
     online = state.limits.online[:-1]
     if not online.any():
         return [(metric, 0.0) for metric in METRICS]
+    every = bool(online.all())
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         values = np.array([METRICS[index].per_node(state) for index in DEVIATIONS])
-        found = dict(zip(DEVIATIONS, deviations(values[:, online]).tolist(), strict=True))
+        found = dict(zip(DEVIATIONS, deviations(values if every else values[:, online]).tolist(), strict=True))
         for index, metric in enumerate(METRICS):
             if metric.kind == "map":
                 found[index] = float(metric.per_node(state)[0])
-            elif metric.kind != "dev":
-                found[index] = added(metric.per_node(state)[online if metric.kind == "on" else ~online])
+            elif metric.kind == "off":
+                found[index] = 0.0 if every else added(metric.per_node(state)[~online])
+            elif metric.kind == "on":
+                found[index] = added(metric.per_node(state)[online])
     return [(metric, found[index]) for index, metric in enumerate(METRICS)]
 
 
