@@ -110,7 +110,8 @@ def _path(environ: Environ) -> str:
 
 
 def _target(environ: Environ) -> str:
-    return str(environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")).encode("unicode_escape").decode()
+    text = str(environ.get("REQUEST_URI") or environ.get("PATH_INFO", ""))
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _body(environ: Environ) -> bytes:

@@ -7,10 +7,10 @@ import os
 import pwd
 from pathlib import Path
 
-from gantry.utils.groups import daemons_group
+from gantry.utils.groups import RAPI_USER, daemons_group
 
 log = logging.getLogger(__name__)
-NAME = "gnt-rapi"
+NAME = RAPI_USER
 
 
 def find() -> pwd.struct_passwd | None:

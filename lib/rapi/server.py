@@ -36,6 +36,7 @@ DRAIN = 1 << 20
 """Bytes of a body that nobody wanted which are read and dropped, so that the connection can go on."""
 LINGER = 64 << 20
 """The same for a body that is refused: a client that is still sending must come to see the refusal."""
+LINGER_SECONDS = 5
 PIECE = 1 << 18
 WRITE_SECONDS = 120
 _TLS_HANDSHAKE = 0x16
@@ -118,7 +119,8 @@ class _Connection(HTTPConnection):
             super().close()
 
     def drop(self, most: int) -> None:
-        """Read and forget what the client still sends."""
+        """Read and forget what the client still sends, for a few seconds."""
+        self.socket.deadline = SYSTEM.now() + LINGER_SECONDS
         with contextlib.suppress(OSError):
             while most > 0 and (part := self.rfile.read(min(most, PIECE))):
                 most -= len(part)
@@ -164,9 +166,12 @@ class _Gateway(wsgi.Gateway_10):
         if req.conn.detached:
             req.sent_headers = True
             return
-        close = req.close_connection or not req.server.can_add_keepalive_connection or not self._drain()
+        drained = self._drain()
+        close = req.close_connection or not req.server.can_add_keepalive_connection or not drained
         self._write(head(self.status, self.headers, body, close=close), b"" if req.method == b"HEAD" else body)
         req.close_connection = close
+        if not drained:
+            req.conn.drop(LINGER)
 
     def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
         self.status, self.headers = HTTPStatus(int(status[:3])), headers

@@ -215,8 +215,8 @@ def _make_folders() -> None:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(mode)
-            if folder in (here.state, here.sockets):
-                groups.share_with_daemons(folder)
+        if folder in (here.state, here.log, here.sockets):
+            groups.share_with_daemons(folder)
 
 
 def _set_up_logs(program: Program, options: argparse.Namespace) -> None:

@@ -3,15 +3,20 @@
 
 import grp
 import os
+import pwd
 from pathlib import Path
 
-DAEMONS = "gnt-daemons"
+DAEMONS, RAPI_USER = "gnt-daemons", "gnt-rapi"
 
 
 def daemons_group() -> int | None:
-    """Its number; None when there is none."""
+    """Its number; that of the only user it would have, where there is none; None when there is neither."""
     try:
         return grp.getgrnam(DAEMONS).gr_gid
+    except KeyError:
+        pass
+    try:
+        return pwd.getpwnam(RAPI_USER).pw_gid
     except KeyError:
         return None
 
