@@ -38,7 +38,7 @@ def _span(option: optparse.Option, name: str, text: str) -> int:
 
 
 def _not_negative(option: optparse.Option, name: str, text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise optparse.OptionValueError(f"option {name}: invalid integer value: '{text}'")
     return int(text)
 

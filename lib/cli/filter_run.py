@@ -41,7 +41,7 @@ def _action(text: str) -> Any:
     word, _, number = text.upper().partition(" ")
     if word in _ACTIONS and not number:
         return word
-    if word == "RATE_LIMIT" and number.strip().isdigit() and int(number) > 0:
+    if word == "RATE_LIMIT" and number.strip().isdecimal() and int(number) > 0:
         return [word, int(number)]
     raise WrongInput(detail=f"Action '{text}' is none of {', '.join(_ACTIONS)} and 'RATE_LIMIT N'")
 

@@ -26,7 +26,7 @@ def remove(ctx: Context) -> int:
 def grow_disk(ctx: Context) -> int:
     """Make a disk larger."""
     name, disk, size = ctx.args
-    if not disk.isdigit():
+    if not disk.isdecimal():
         raise WrongInput(detail=f"Invalid disk index '{disk}': a number is expected")
     jobs.run_or_submit(ctx, submit.op(ctx, instance_name=name, disk=int(disk), amount=parse_size(size)))
     return 0

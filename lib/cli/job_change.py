@@ -56,7 +56,7 @@ def _each(ctx: Context, verb: str, act: Callable[[int], Any]) -> int:
 
 def _ids(args: list[str]) -> list[int]:
     for arg in args:
-        if not arg.isdigit():
+        if not arg.isdecimal():
             raise WrongInput(detail=f"Invalid job ID '{arg}': a number is expected")
     return [int(arg) for arg in args]
 

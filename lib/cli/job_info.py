@@ -14,7 +14,7 @@ _FIELDS = ("id", "status", "ops", "opresult", "opstatus", "oplog", "opstart", "o
 def run(ctx: Context) -> int:
     """Everything about some jobs; those that are not known are named on stderr."""
     for arg in ctx.args:
-        if not arg.isdigit():
+        if not arg.isdecimal():
             raise WrongInput(detail=f"Invalid job ID '{arg}': a number is expected")
     asked = [int(arg) for arg in ctx.args]
     rows = {row[0]: dict(zip(_FIELDS, row, strict=True))

@@ -20,7 +20,7 @@ def watch(ctx: Context) -> int:
 
 
 def _follow(ctx: Context, *, quiet: bool) -> int:
-    if not ctx.args[0].isdigit():
+    if not ctx.args[0].isdecimal():
         raise WrongInput(detail=f"Invalid job ID '{ctx.args[0]}': a number is expected")
     job = int(ctx.args[0])
     try:

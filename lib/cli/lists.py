@@ -44,7 +44,7 @@ def selection(ctx: Context, listing: Listing, args: Sequence[str]) -> Any:
     forced = bool(ctx.option("filter"))
     if not args and not forced:
         return None
-    if listing.what == "job" and not forced and all(arg.isdigit() for arg in args):
+    if listing.what == "job" and not forced and all(arg.isdecimal() for arg in args):
         return by_names("job", args)
     from gantry.query import text_filter
 

@@ -266,7 +266,7 @@ def uid_ranges(text: str) -> list[list[int]]:
     found = []
     for piece in comma_list(text):
         low, dash, high = piece.partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()) or (dash and int(low) > int(high)):
+        if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(low) > int(high)):
             raise wrong(f"Invalid user-id range '{piece}': UID or LOW-HIGH is expected")
         found.append([int(low), int(high) if dash else int(low)])
     return found

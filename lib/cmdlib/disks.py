@@ -90,7 +90,7 @@ def checked_name(name: Any) -> str:
     """A disk's name, empty for none; raises WrongInput when it would read as an index."""
     if name in (None, "", "none"):
         return ""
-    if str(name).lstrip("-").isdigit():
+    if str(name).lstrip("-").isdecimal():
         raise WrongInput(detail=f"Invalid disk name '{name}': a number would read as an index")
     return str(name)
 

@@ -102,7 +102,7 @@ def vlan(value: str) -> str:
     """A VLAN specification in its normal form; raises WrongInput."""
     if not _VLAN.match(value):
         raise WrongInput(detail=f"Specified VLAN parameter is invalid : {value}")
-    return f".{value}" if value[:1].isdigit() else value
+    return f".{value}" if value[:1].isdecimal() else value
 
 
 def _mac(view: View, nic: Nic, network: Network | None, spec: Mapping[str, Any]) -> str:

@@ -193,7 +193,7 @@ def _tag(value: Any) -> str:
 
 
 def _job_id(value: Any) -> int:
-    if isinstance(value, str) and value.removeprefix("-").isdigit():
+    if isinstance(value, str) and value.removeprefix("-").isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value == 0:
         _expected("a job id", value)

@@ -132,7 +132,7 @@ class Events:
             raise HttpError(503, "Too many clients listen to events")
         last_seen = request.last_event
         take = request.detach
-        self.add(lambda: take(HEADERS), kinds, int(last_seen) if last_seen.isdigit() else None)
+        self.add(lambda: take(HEADERS), kinds, int(last_seen) if last_seen.isdecimal() else None)
         return Raw(b"")
 
     def stop(self) -> None:

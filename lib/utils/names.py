@@ -10,7 +10,7 @@ _NAME = re.compile(r"^[a-z0-9_]([a-z0-9_.-]{0,253}[a-z0-9_])?$", re.IGNORECASE)
 
 def nice_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key under which node2 comes before node10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _DIGITS.split(name) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(name) if part]
 
 
 def is_host_name(name: str) -> bool:

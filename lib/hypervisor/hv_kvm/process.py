@@ -75,7 +75,7 @@ def find(pid_file: Path) -> ProcessId | None:
 def started() -> Iterator[tuple[ProcessId, str]]:
     """All processes of this machine that were given a `-pidfile`, with that file."""
     for entry in os.listdir("/proc"):
-        argv = arguments(int(entry)) if entry.isdigit() else []
+        argv = arguments(int(entry)) if entry.isdecimal() else []
         if "-pidfile" in argv[:-1]:
             process = identify(int(entry))
             if process is not None:

@@ -60,7 +60,7 @@ def _in_use() -> set[int]:
     """Users of all processes of this machine."""
     users = set()
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
+        if entry.isdecimal():
             try:
                 users.add(os.stat(f"/proc/{entry}").st_uid)
             except OSError:

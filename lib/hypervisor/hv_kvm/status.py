@@ -91,7 +91,7 @@ def unrecorded(guest: str, own: ProcessId | None) -> VmStatus | None:
 
 def _number(text: str) -> int:
     digits = text.partition(",")[0]
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _powered_off(record: Runtime, qmp: Qmp) -> VmStatus | None:

@@ -18,6 +18,8 @@ MEMORY_STEP, DISK_STEP = 64, 256
 """MiB by which sizes shrink."""
 BLOCK, SMALLEST_FIRST_BLOCK = 10, 20
 
+UNCHECKED = Conditions(capacity_checks=False)
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -25,6 +27,7 @@ class Rules:
 
     template: Template
     conditions: Conditions
+    spindle_use: int = 1
     limit: int = -1
     accept_errors: bool = False
     independent_groups: bool = False
@@ -94,28 +97,39 @@ class Space:
         disk = Disk(spec.disk, spec.spindle_use if self.exclusive else None)
         return Instance(f"new-{number}", spec.memory, spec.disk, (disk,), spec.cpus, Status.RUNNING,
                         auto_balance=True, primary=NO_NODE, secondary=NO_NODE, template=self.rules.template,
-                        spindle_use=spec.spindle_use, alias=f"new-{number}")
+                        spindle_use=self.rules.spindle_use, alias=f"new-{number}")
 
     # --- one instance, a block, all ----------------------------------------------------------------------------
 
     def _one(self, filled: Filled, spec: Spec, conditions: Conditions) -> bool:
         """Add one instance in place; False, with the failures set, where none fits."""
-        state = filled.state
-        index = places.append(state, self.instance(spec, len(filled.specs)))
+        index, best = self._best(filled, spec, conditions)
+        if best is None:
+            _forget(filled.state)
+            return False
+        allocate.place(filled.state, index, best.nodes)
+        filled.specs.append(spec)
+        return True
+
+    def _best(self, filled: Filled, spec: Spec, conditions: Conditions) -> tuple[int, Solution | None]:
+        """The index of another instance that is nowhere, and where to put it; the failures are set where none fits."""
+        index = places.append(filled.state, self.instance(spec, len(filled.specs)))
         best: Solution | None = None
         failures: Counter[Fail] = Counter()
         for nodes in self.pool:
-            solution = allocate.best(state, index, nodes, conditions)
+            solution = allocate.best(filled.state, index, nodes, conditions)
             failures += solution.failures
             if solution.nodes and (best is None or solution.score <= best.score):
                 best = solution
         if best is None:
-            _forget(state)
             filled.failures = failures
-            return False
-        allocate.place(state, index, best.nodes)
-        filled.specs.append(spec)
-        return True
+        return index, best
+
+    def _fits(self, filled: Filled, spec: Spec) -> bool:
+        """Whether one more would fit, capacity apart."""
+        _, best = self._best(filled, spec, UNCHECKED)
+        _forget(filled.state)
+        return best is not None
 
     def _block(self, filled: Filled, spec: Spec, count: int, conditions: Conditions) -> tuple[Filled, bool]:
         """Up to `count` more instances on a copy; whether more may fit."""
@@ -133,7 +147,8 @@ class Space:
         if not self.pool:
             filled.failures = Counter({Fail.FailN1: 1})
             return filled
-        free = Conditions(capacity_checks=False)
+        if not self._fits(filled, spec):
+            return filled
         sizes = [max(SMALLEST_FIRST_BLOCK, int(filled.state.unallocated[:-1].sum()) // max(1, spec.memory)
                      - filled.state.count), BLOCK] if self.conditions.capacity_checks else []
         for size in sizes:
@@ -141,13 +156,13 @@ class Space:
                 count = self._allowed(filled, size)
                 if count <= 0:
                     return filled
-                trial, more = self._block(filled, spec, count, free)
+                trial, more = self._block(filled, spec, count, UNCHECKED)
                 if not redundancy.redundant(trial.state, self.conditions.tolerance):
                     break
                 filled = trial
                 if not more:
                     return filled
-        last = free if self.rules.template.has_secondary else self.conditions
+        last = UNCHECKED if self.rules.template.has_secondary else self.conditions
         while self._allowed(filled, 1) > 0 and self._one(filled, spec, last):
             pass
         return filled
@@ -189,7 +204,13 @@ class Space:
         return filled
 
     def _aside(self, filled: Filled, path: list[tuple[Spec, list[Fail]]]) -> Spec | None:
-        """A size that fits, from those of the path with less of one other thing."""
+        """A size that fits, from those of the path with less of one other thing.
+
+        Where no larger size can fit once a smaller one does not (policies with one range), the smallest one decides
+        for the whole path.
+        """
+        if all(len(group.policy.minmax) == 1 for group in self.data.groups):
+            path = path[-1:]
         tried: set[Spec] = set()
         while path:
             spec, reasons = path.pop()

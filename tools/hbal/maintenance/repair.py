@@ -116,7 +116,7 @@ def _suspended(tags: Sequence[str], now: float) -> int | None:
     for tag in tags:
         if tag == SUSPEND:
             return 0
-        if tag.startswith(f"{SUSPEND}:") and tag[len(SUSPEND) + 1:].isdigit():
+        if tag.startswith(f"{SUSPEND}:") and tag[len(SUSPEND) + 1:].isdecimal():
             ends.append(int(tag[len(SUSPEND) + 1:]))
     return max((end for end in ends if end > now), default=None)
 

@@ -115,13 +115,13 @@ def fill(options: Options, arguments: Sequence[str]) -> int:
     from hbal.alloc.capacity import Rules, Space
 
     template = options.disk_template or next(iter(data.policy.templates), Template.DRBD)
-    rules = Rules(template, Conditions(capacity_checks=not options.no_capacity_checks), options.max_length,
+    use = data.policy.standard.spindle_use if options.spindle_use is None else options.spindle_use
+    rules = Rules(template, Conditions(capacity_checks=not options.no_capacity_checks), use, options.max_length,
                   options.accept_existing_errors, options.independent_groups)
     space = Space(data, rules)
     _talk(space, options)
     if options.print_nodes is not None:
         _nodes("Initial cluster", data, options)
-    use = data.policy.standard.spindle_use if options.spindle_use is None else options.spindle_use
     tiers = [_asked(options.tiered_alloc, use)] if options.tiered_alloc else [
         pair.max for pair in data.policy.minmax]
     normal = _asked(options.standard_alloc, use) if options.standard_alloc else data.policy.standard
