@@ -101,7 +101,8 @@ def test_which_repair_counts():
     failed = [Record(Repair.FAILOVER, "u", time, (1,), Result.FAILURE).tag for time in (9, 4)]
     good = Record(Repair.FAILOVER, "u", 99, (1,), Result.SUCCESS).tag
     first = repair.current([good, *failed])
-    assert first is not None and first.time == 4
+    assert first is not None
+    assert first.time == 4
     with pytest.raises(Conflict):
         repair.current([Record(Repair.FAILOVER, uuid, 1, (1,)).tag for uuid in "ab"])
     assert repair.current([]) is None
@@ -124,4 +125,5 @@ def test_what_is_broken(tmp_path, first, second, kind):
     data = text.load(written(tmp_path / "broken", nodes, [("i", "a", "b", "drbd"), ("p", "c", "", "plain")]))
     found = repair.needed(data, data.instances[0])
     assert (found and found[0]) == kind
-    assert data.instances[1].template is Template.PLAIN and repair.needed(data, data.instances[1]) is None
+    assert data.instances[1].template is Template.PLAIN
+    assert repair.needed(data, data.instances[1]) is None
