@@ -177,9 +177,13 @@ class Candidates:
         wanted = state.amounts.reserved[rows]
         count = state.count if columns is None else len(columns)
         kept = np.empty((4, len(rows), count))
-        nodes = slice(0, state.count) if columns is None else columns
-        kept[0], kept[1] = turned[primary][:, nodes], turned[secondary][:, nodes]
-        kept[2], kept[3] = table[primary][:, nodes], table[secondary][:, nodes]
+        if columns is None:
+            kept[0], kept[1] = turned[primary, :-1], turned[secondary, :-1]
+            kept[2], kept[3] = table[primary, :-1], table[secondary, :-1]
+        else:
+            first, second = primary[:, None], secondary[:, None]
+            kept[0], kept[1] = turned[first, columns], turned[second, columns]
+            kept[2], kept[3] = table[first, columns], table[second, columns]
         kept += wanted[:, None]
         entry = table[secondary, primary]
         rest = np.where(state.largest_at[0, secondary] == primary, state.largest[1, secondary],

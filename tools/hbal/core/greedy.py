@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hbal.core.arrays import State
-from hbal.core.moves import Restrictions, Step, placement
+from hbal.core.moves import Restrictions, Step
 from hbal.core.rounds import Rounds
 from hbal.core.score import optimum, score
 
@@ -44,12 +44,10 @@ class Greedy:
             found = rounds.best()
             if found is None:
                 return
-            move, after, value = found
+            move, value = found
             if not self.stop.worth_it(self.score, value):
                 return
-            old = (int(self.state.primary[move.instance]), int(self.state.secondary[move.instance]))
-            new = placement(move, *old, self.state.count)
-            rounds.take(after, {*old, *new})
-            self.state, self.score = after, value
+            old, new = rounds.take(move)
+            self.score = value
             self.taken += 1
             yield Step(move, old, new, value)

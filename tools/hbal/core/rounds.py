@@ -13,7 +13,7 @@ from hbal.core import exact
 from hbal.core.arrays import State
 from hbal.core.delta import Block, Candidates
 from hbal.core.instances import Bools, Floats, Ints
-from hbal.core.moves import PER_TARGET, Kind, Move, Restrictions
+from hbal.core.moves import PER_TARGET, Kind, Move, Restrictions, make
 
 TIE = 1e-7
 """Candidates nearer than this are compared by their full scores."""
@@ -46,8 +46,8 @@ class Rounds:
         self.touched: Ints = np.empty(0, dtype=np.int64)
         self.blocks: list[Block] = []
 
-    def best(self) -> tuple[Move, State, float] | None:
-        """The move, the state after it, its score; None when nothing can be moved."""
+    def best(self) -> tuple[Move, float] | None:
+        """The move and the score after it; None when nothing can be moved."""
         if not len(self.rows) or not self.candidates.deviations.nodes_online:
             return None
         self.survey()
@@ -57,10 +57,11 @@ class Rounds:
         moves = [key for block in self.blocks for key in keys_below(block, least + TIE)]
         return exact.best(self.state, (named(self.state, *key) for key in sorted(moves)[:MOST_TIES]))
 
-    def take(self, after: State, touched: set[int]) -> None:
-        """Go on from the state after a move that touched these nodes."""
-        self.state.__dict__.update(after.__dict__)
-        self.touched = np.array(sorted(node for node in touched if node < after.count), dtype=np.int64)
+    def take(self, move: Move) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Make the move, to go on from there; returns the places before and after it."""
+        old, new = make(self.state, move)
+        self.touched = np.array(sorted({*old, *new} - {self.state.count}), dtype=np.int64)
+        return old, new
 
     def survey(self) -> None:
         """Leave in `blocks` what holds all moves that may be the best."""
