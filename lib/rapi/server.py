@@ -156,7 +156,7 @@ class _Gateway(wsgi.Gateway_10):
     def respond(self) -> None:
         req, close = self.req, True
         length = req.inheaders.get(b"Content-Length", b"0")
-        if not length.isdecimal():
+        if not length.isdigit():
             req.simple_response("400 Bad Request", "Malformed Content-Length header")
             return
         if req.response_protocol == "HTTP/1.1" and b"Host" not in req.inheaders:
