@@ -35,8 +35,39 @@ class LvmLocation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrbdEnd:
+    """One side of a mirrored disk: `node` (UUID), its `address` for replication, and what it has there."""
+
+    node: str
+    address: str
+    minor: int
+    data: LvmLocation
+    meta: LvmLocation
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrbdLocation:
+    """A disk mirrored between two nodes: a TCP port that is the same on both, and a secret for the connection.
+
+    The order of `ends` says nothing: which node is the primary one is the instance's to know.
+    """
+
+    port: int
+    secret: str
+    ends: tuple[DrbdEnd, ...]
+
+    def end(self, node: str) -> DrbdEnd | None:
+        """The side on `node` (UUID), None when the disk has none there."""
+        return next((end for end in self.ends if end.node == node), None)
+
+    def peer(self, node: str) -> DrbdEnd | None:
+        """The side that is not on `node` (UUID)."""
+        return next((end for end in self.ends if end.node != node), None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Disk(ConfigObject):
-    """One disk; `name` is the operator's name for it, or empty.  `nodes` has the primary first; it is
+    """One disk; `name` is the operator's name for it, or empty.  `nodes` are those that hold its data; it is
     empty for templates that every node can open.  `size` is in MiB.
     """
 
@@ -46,6 +77,7 @@ class Disk(ConfigObject):
     nodes: tuple[str, ...] = ()
     file: FileLocation | None = None
     lvm: LvmLocation | None = None
+    drbd: DrbdLocation | None = None
     pci: int | None = None
     spindles: int | None = None
     params: Params = field(default_factory=dict)
