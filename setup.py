@@ -26,8 +26,8 @@ setup(
     package_data={"gantry": ["py.typed"], "hbal": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
     data_files=manual(),
     install_requires=[
-        "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12", "prometheus_client>=0.16", "psutil>=5.9",
-        "pycurl>=7.45", "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
+        "bitarray>=2.9", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
+        "prometheus_client>=0.16", "psutil>=5.9", "pycurl>=7.45", "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
     ],
     extras_require={
         "test": ["hypothesis", "mypy", "pytest", "ruff", "types-paramiko", "types-psutil", "types-pyOpenSSL",

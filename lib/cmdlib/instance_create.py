@@ -7,14 +7,14 @@ moment is there a disk that no record names.
 
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, disks, hookenv, nics, osenv, placement, steps, vmspec
+from gantry.cmdlib import adopt, checks, disks, hookenv, mirror, nics, osenv, placement, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.instance_params import check_merged, check_nics, merge_hv, without_defaults
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.constants import FIRST_PORT, LAST_PORT, AdminState, DiskTemplate
-from gantry.errors import NoResources, WrongInput
+from gantry.constants import AdminState, DiskTemplate
+from gantry.errors import WrongInput
 from gantry.iallocator.request import Wanted
 from gantry.objects.cluster import Cluster, Node
 from gantry.objects.instance import Disk, Instance
@@ -27,11 +27,15 @@ from gantry.utils import clock
 
 @dataclass(frozen=True, kw_only=True)
 class New:
-    """What will be made.  `env` is for the OS scripts, None when none will run."""
+    """What will be made; `records` are the disks as they are recorded.  `env` is for the OS scripts, None when none
+    will run; `adopted` are the specs of volumes that are taken over.
+    """
 
     guest: steps.Guest
+    records: tuple[Disk, ...]
     spec: VmSpec
     env: dict[str, str] | None
+    adopted: tuple[adopt.Spec, ...]
     start: bool
     wipe: bool
     hooks: Hooks
@@ -44,16 +48,17 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         exclusive = {"instance": frozenset({self.op.instance_name.lower()})}
         if self.op.pnode is None:
             return Locks(exclusive=exclusive)
-        node = view.config.node(self.op.pnode)
-        here = frozenset({node.uuid})
+        nodes = [view.config.node(name) for name in (self.op.pnode, self.op.snode) if name is not None]
+        here = frozenset(node.uuid for node in nodes)
         return Locks(exclusive={**exclusive, "node": here, "node-res": here},
-                     shared={"nodegroup": frozenset({node.group})})
+                     shared={"nodegroup": frozenset(node.group for node in nodes)})
 
     async def check(self, view: View) -> New:
         op, config = self.op, view.config
         self._refuse_what_is_not_offered()
         name, address = await checks.name(view, op.instance_name, name_check=op.name_check, ip_check=op.ip_check)
-        node = await self._node(view, name)
+        nodes = await self._nodes(view, name)
+        node = nodes[0]
         starts = op.start and not op.no_install
         if op.no_install and op.start:
             view.say("No-installation mode selected, disabling startup")
@@ -61,40 +66,62 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         place = nics.Place(group=config.groups[node.group], auto_ip=address, conflicts_check=op.conflicts_check)
         instance = replace(instance, nics=nics.create_all(view, place, op.nics))
         check_nics(instance)
-        layout = disks.layout(config, instance.disk_template, name, node.uuid, subdir=op.file_storage_dir,
-                              driver=op.file_driver)
-        made = tuple(disks.create(view, layout, index, spec) for index, spec in enumerate(op.disks))
+        layout = disks.layout(config, instance.disk_template, name, [node.uuid for node in nodes],
+                              subdir=op.file_storage_dir, driver=op.file_driver)
+        adopts = adopt.wanted(instance.disk_template, op.disks, op.iallocator)
+        specs = await adopt.sized(view, node.uuid, layout.vg, op.disks) if adopts else op.disks
+        made = tuple(disks.create(view, layout, index, spec) for index, spec in enumerate(specs))
         disks.check_names(made)
+        disks.check_spindles(config, [node.uuid for node in nodes], made)
         instance, made = _with_slots(config, instance, made)
         checks.policy(view, instance, made, ignore=op.ignore_ipolicy)
         await self._ask_node(view, instance, starts=starts)
-        await disks.require_space(view, layout, made)
-        guest = steps.Guest(instance=instance, disks=made, node=node)
-        env = None
-        if made and not op.no_install:
-            env = osenv.script_env(config, instance, made, debug_level=op.debug_level,
-                                   secret={key: ref(steps.SECRETS, key) for key in op.osparams_secret or {}})
-        return New(guest=guest, spec=vmspec.build(config, instance, made), env=env, start=starts,
+        if not adopts:
+            await disks.require_space(view, layout, made)
+        guest = steps.Guest(instance=instance, disks=disks.annotated(config, instance, made), node=node,
+                            peers=tuple(nodes[1:]))
+        return New(guest=guest, records=made, spec=vmspec.build(config, instance, made), start=starts,
+                   env=None if adopts else self._env(view, guest), adopted=tuple(specs) if adopts else (),
                    wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(config, guest, starts=starts))
+
+    def _env(self, view: View, guest: steps.Guest) -> dict[str, str] | None:
+        if not guest.disks or self.op.no_install:
+            return None
+        return osenv.script_env(view.config, guest.instance, guest.disks, debug_level=self.op.debug_level,
+                                secret={key: ref(steps.SECRETS, key) for key in self.op.osparams_secret or {}})
 
     def plan(self, seen: New) -> Plan:
         guest, instance = seen.guest, seen.guest.instance
         plan = [Step(title=f"adding instance {guest.name} to cluster config",
-                     action=steps.put_all(instance, guest.disks), undo=steps.delete_all(instance, guest.disks))]
-        plan += [steps.create_disk(guest, index, disk, disks.shown(index, disk), wipe=seen.wipe,
-                                   rate=disks.CREATE_RATE) for index, disk in enumerate(guest.disks)]
-        if seen.env is not None or seen.start:
-            plan += steps.open_disks(guest)
+                     action=steps.put_all(instance, seen.records), undo=steps.delete_all(instance, seen.records))]
+        plan += self._disks(seen)
         if seen.env is not None:
             plan.append(steps.os_script(guest, "os_create", seen.env, "* running the instance OS create scripts... "
                                         f"{instance.os} for {guest.name} on {guest.place}"))
+        if guest.mirrored:
+            plan.append(mirror.wait_synced(guest) if self.op.wait_for_sync else mirror.wait_connected(guest))
         if seen.start:
             plan += steps.remember(guest, f"remembering that instance {guest.name} is to run",
                                    admin_state=AdminState.UP, disks_active=True)
             plan += steps.start(guest, seen.spec)
-        elif seen.env is not None:
+        elif guest.mirrored and not self.op.wait_for_sync:
+            plan += steps.remember(guest, f"remembering that the disks of instance {guest.name} are to go on syncing",
+                                   disks_active=True)
+        elif guest.mirrored or seen.env is not None:
             plan += steps.close_disks(guest)
-        return Plan(steps=tuple(plan), result=[guest.place], reserves=_reserves(instance))
+        return Plan(steps=tuple(plan), result=[node.name for node in (guest.node, *guest.peers)],
+                    reserves=_reserves(seen))
+
+    def _disks(self, seen: New) -> tuple[Step, ...]:
+        """Made, or adopted, and opened where anybody needs that: a new pair synchronises while the OS is installed."""
+        guest = seen.guest
+        opened = steps.open_disks(guest) if seen.env is not None or seen.start else ()
+        if seen.adopted:
+            return (adopt.rename(guest, seen.adopted), *opened)
+        made = [steps.create_disk(guest, index, disk, wipe=seen.wipe) for index, disk in enumerate(guest.disks)]
+        if guest.mirrored:
+            opened = (mirror.assemble_pair(guest), mirror.promote_new(guest))
+        return (*made, *opened)
 
     def hooks(self, seen: New) -> Hooks:
         return seen.hooks
@@ -110,17 +137,23 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
             raise WrongInput(detail="forthcoming instances are not offered by this release")
         if op.instance_communication:
             raise WrongInput(detail="the instance communication network is not offered by this release")
-        if op.os_type is None and not op.no_install:
+        if op.os_type is None and not op.no_install and not any(spec.get("adopt") for spec in op.disks):
             raise WrongInput(detail="No guest OS specified: name one of gnt-os list, or use --no-install")
 
-    async def _node(self, view: View, name: str) -> Node:
+    async def _nodes(self, view: View, name: str) -> list[Node]:
+        """The primary node, and the secondary one of mirrored disks."""
         op, config = self.op, view.config
-        node = await placement.for_new(view, op.pnode, op.iallocator, self._wanted(config, name))
-        if op.snode is not None:
+        mirrored = self._template(config) is DiskTemplate.DRBD
+        if op.snode is not None and not mirrored:
             raise WrongInput(detail=f"The secondary node '{op.snode}' is only for disk template drbd")
-        if op.group_name is not None and config.group(op.group_name).uuid != node.group:
-            raise WrongInput(detail=f"Node {node.name} is not in node group {op.group_name}")
-        return node
+        if op.pnode is not None and op.iallocator is None and mirrored:
+            nodes = placement.pair(view, op.pnode, op.snode)
+        else:
+            nodes = await placement.for_new(view, op.pnode, op.iallocator, self._wanted(config, name))
+        for node in nodes:
+            if op.group_name is not None and config.group(op.group_name).uuid != node.group:
+                raise WrongInput(detail=f"Node {node.name} is not in node group {op.group_name}")
+        return nodes
 
     def _wanted(self, config: Config, name: str) -> Wanted:
         """What an allocator is told of the instance."""
@@ -149,7 +182,7 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
             disk_template=self._template(view.config), ctime=clock.epoch(), mtime=clock.epoch(),
             hvparams=merge_hv(hypervisor, {}, op.hvparams), beparams=merge_be({}, op.beparams),
             osparams=merge_own({}, op.osparams), osparams_private=merge_own({}, op.osparams_private or {}),
-            network_port=_port(view), tags=check_tags(op.tags))
+            network_port=mirror.free_port(view), tags=check_tags(op.tags))
         if op.identify_defaults:
             above = effective.hvparams_above(cluster, hypervisor, instance.os)
             instance = replace(instance, hvparams=without_defaults(instance.hvparams, above),
@@ -184,7 +217,8 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
 
     def _hooks(self, config: Config, guest: steps.Guest, *, starts: bool) -> Hooks:
         env = hookenv.instance_env(config, guest.instance, guest.disks, status=starts, types=False)
-        return hookenv.hooks(config, "instance-add", env | {"ADD_MODE": self.op.mode}, pre=(guest.node.uuid,))
+        nodes = (guest.node.uuid, *(node.uuid for node in guest.peers))
+        return hookenv.hooks(config, "instance-add", env | {"ADD_MODE": self.op.mode}, pre=nodes)
 
 
 def _with_slots(config: Config, instance: Instance, made: tuple[Disk, ...]) -> tuple[Instance, tuple[Disk, ...]]:
@@ -196,21 +230,11 @@ def _with_slots(config: Config, instance: Instance, made: tuple[Disk, ...]) -> t
                    disks=tuple(disk.uuid for disk in placed)), placed
 
 
-def _port(view: View) -> int:
-    """The lowest free port, reserved for this job."""
-    taken = {str(instance.network_port) for instance in view.config.instances.values()}
-    taken |= view.reservations.taken("port")
-    for port in range(FIRST_PORT, LAST_PORT + 1):
-        if str(port) not in taken:
-            view.reservations.reserve("port", str(port))
-            return port
-    raise NoResources(detail=f"all ports from {FIRST_PORT} to {LAST_PORT} are in use")
-
-
-def _reserves(instance: Instance) -> tuple[tuple[str, str], ...]:
-    found = [("name", instance.name), ("port", str(instance.network_port))]
+def _reserves(seen: New) -> tuple[tuple[str, str], ...]:
+    instance = seen.guest.instance
+    found = [("name", instance.name), (mirror.PORT, str(instance.network_port))]
     for nic in instance.nics:
         found.append(("mac", nic.mac))
         if nic.ip and nic.network:
             found.append(("ip", nic.ip))
-    return tuple(found)
+    return (*found, *mirror.reserves(seen.records), *adopt.reserves(instance.primary_node, seen.adopted))

@@ -118,8 +118,7 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         return lost
 
     def plan(self, seen: Lost) -> Plan:
-        plan = [steps.create_disk(seen.guest, index, disk, disks.shown(index, disk), wipe=seen.wipe,
-                                  rate=disks.CREATE_RATE) for index, disk in seen.disks]
+        plan = [steps.create_disk(seen.guest, index, disk, wipe=seen.wipe) for index, disk in seen.disks]
         changes, undos = self._changes(seen)
         if changes:
             plan.append(Step(title=f"recording the new disks of instance {seen.guest.name}",

@@ -6,11 +6,12 @@ The record goes last: whatever interrupts the removal, a second one finds what i
 
 from dataclasses import dataclass
 
-from gantry.cmdlib import checks, disks, hookenv, steps, vmspec
+from gantry.cmdlib import checks, disks, hookenv, mirror, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.constants import AdminState
 from gantry.errors import NodeUnreachable, WrongState
+from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk
 from gantry.objects.plan import Plan, Step
 from gantry.objects.vm import VmSpec
@@ -19,12 +20,12 @@ from gantry.opcodes.instance import InstanceRemove
 
 @dataclass(frozen=True, kw_only=True)
 class Old:
-    """`removers`: each disk with the node that can remove it.  `back`: of the guest that runs, to let it run on when
-    the removal is canceled while it is asked to stop.
+    """`removers`: each disk by index with the nodes that can remove it.  `back`: of the guest that runs, to let it run
+    on when the removal is canceled while it is asked to stop.
     """
 
     guest: steps.Guest
-    removers: tuple[tuple[Disk, str, str], ...]
+    removers: tuple[tuple[int, Disk, tuple[Node, ...]], ...]
     reachable: bool
     back: VmSpec | None
     hooks: Hooks
@@ -42,14 +43,17 @@ class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
         config = view.config
         guest = steps.guest_of(config, config.instance(self.op.instance_name))
         reachable, runs = await self._reachable(view, guest)
+        guest = await mirror.answering(view, guest)
+        there = {node.uuid for node in guest.peers} | ({guest.node.uuid} if reachable else set())
         removers = []
         for index, disk in enumerate(guest.disks):
-            node = disks.remover(config, guest.instance, disk) if reachable or not disk.nodes else None
-            if node is None:
-                view.warn(f"{disks.shown(index, disk)} of instance {guest.name} is left on node {guest.place}, which "
-                          "cannot be asked to remove it")
-            else:
-                removers.append((disk, node, config.nodes[node].name))
+            nodes = disks.removers(config, guest.instance, disk)
+            for uuid in dict.fromkeys((*disk.nodes, *nodes)):
+                if disk.nodes and uuid not in there:
+                    view.warn(f"{disks.shown(index, disk)} of instance {guest.name} is left on node "
+                              f"{config.nodes[uuid].name}, which cannot be asked to remove it")
+            found = tuple(config.nodes[uuid] for uuid in nodes if not disk.nodes or uuid in there)
+            removers.append((index, disk, found))
         secondaries = config.secondaries_of(guest.instance)
         env = hookenv.instance_env(config, guest.instance, guest.disks)
         env["SHUTDOWN_TIMEOUT"] = str(self.op.shutdown_timeout)
@@ -81,9 +85,8 @@ class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
                                admin_state=AdminState.DOWN, disks_active=False)
         if seen.reachable:
             plan += steps.close_disks(guest, may_fail=ignore)
-        for index, (disk, node, name) in enumerate(seen.removers):
-            plan.append(Step(title=f"* removing {disks.shown(index, disk)} of instance {guest.name} on {name}",
-                             action=steps.remove_disk(disk, node), weight=1.0, may_fail=ignore))
+        plan += [steps.remove_disk_on(guest, index, disk, nodes, may_fail=ignore)
+                 for index, disk, nodes in seen.removers if nodes]
         plan.append(Step(title=f"* removing instance {guest.name} out of cluster config",
                          action=steps.delete_all(guest.instance, guest.disks)))
         return Plan(steps=tuple(plan), undoable=False)

@@ -7,7 +7,7 @@ New disks are made first, removed ones go next; then everything is recorded at o
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import checks, disks, edit_disks, edit_nics, hookenv, nics, osenv, steps
+from gantry.cmdlib import checks, disks, edit_disks, edit_nics, hookenv, mirror, nics, osenv, steps
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.edit_disks import Edited, Line
 from gantry.cmdlib.instance_params import check_merged, check_nics, merge_hv
@@ -17,7 +17,7 @@ from gantry.constants import SHARED_TEMPLATES, AdminState
 from gantry.errors import WrongInput, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Node
-from gantry.objects.instance import Instance
+from gantry.objects.instance import Disk, Instance
 from gantry.objects.params import expand_memory, merge_be, merge_own
 from gantry.objects.plan import Action, Call, Delete, Plan, Several, Step, Update, put
 from gantry.objects.vm import VmStatus
@@ -30,11 +30,14 @@ FIELDS = ("primary_node", "owner_epoch", "os", "hvparams", "beparams", "osparams
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """`balloon`: (memory wanted, memory now) of the running guest in MiB."""
+    """`balloon`: (memory wanted, memory now) of the running guest in MiB.  `made`: new disks by index, as nodes are
+    told of them.
+    """
 
     guest: steps.Guest
     new: Instance
     edited: Edited
+    made: tuple[tuple[int, Disk], ...]
     wipe: bool
     balloon: tuple[int, int] | None
     lines: tuple[Line, ...]
@@ -50,7 +53,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
         node = config.nodes[instance.primary_node]
         exclusive = {"instance": frozenset({instance.name})}
         if self.op.disks:
-            exclusive |= {"node-res": frozenset({node.uuid})}
+            exclusive |= {"node-res": frozenset({node.uuid, *config.secondaries_of(instance)})}
         shared = {"nodegroup": frozenset({node.group})} if self.op.nics or self.op.disks else {}
         return Locks(exclusive=exclusive, shared=shared)
 
@@ -74,8 +77,10 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
         await self._ask_node(view, guest, new, running)
         await disks.require_space(view, disks.layout_of(config, guest.instance), edited.made)
         lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [*edited.lines, *nic_lines, *param_lines]
-        return Change(guest=guest, new=new, edited=edited, wipe=config.cluster.prealloc_wipe_disks, balloon=balloon,
-                      lines=(*lines, *node_lines, *self._state_lines()), hooks=self._hooks(view, guest, new))
+        made = tuple(zip(map(edited.disks.index, edited.made), disks.annotated(config, new, edited.made), strict=True))
+        return Change(guest=guest, new=new, edited=edited, made=made, balloon=balloon,
+                      wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(view, guest, new),
+                      lines=(*lines, *node_lines, *self._state_lines()))
 
     def plan(self, seen: Change) -> Plan:
         guest, edited = seen.guest, seen.edited
@@ -84,19 +89,17 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
             wanted, now = seen.balloon
             plan.append(Step(title=f"* setting the memory of instance {guest.name} to {wanted}M",
                              action=_balloon(guest, wanted), undo=_balloon(guest, now), weight=2.0))
-        for disk in edited.made:
-            index = edited.disks.index(disk)
-            plan.append(steps.create_disk(guest, index, disk, disks.shown(index, disk), wipe=seen.wipe,
-                                          rate=disks.CREATE_RATE))
-        for index, disk in edited.removed:
-            plan.append(Step(title=f"* removing {disks.shown(index, disk)} of instance {guest.name} on {guest.place}",
-                             action=steps.remove_disk(disk, guest.node.uuid), weight=1.0, no_return=True))
+        plan += [steps.create_disk(guest, index, disk, wipe=seen.wipe) for index, disk in seen.made]
+        plan += mirror.begin(replace(guest, disks=tuple(disk for _, disk in seen.made)), wait=self.op.wait_for_sync,
+                             active=guest.instance.disks_active)
+        plan += [steps.remove_disk_on(guest, index, disk, guest.at(disk), no_return=True)
+                 for index, disk in edited.removed]
         changes = _changes(seen)
         if changes:
             action = changes[0] if len(changes) == 1 else Several(actions=changes)
             plan.append(Step(title=f"recording the new parameters of instance {guest.name}", action=action))
         return Plan(steps=tuple(plan), result=[list(line) for line in seen.lines],
-                    reserves=_reserves(guest.instance, seen.new))
+                    reserves=_reserves(seen))
 
     def hooks(self, seen: Change) -> Hooks:
         return seen.hooks
@@ -239,8 +242,10 @@ def _changes(seen: Change) -> list[Action]:
     return changes
 
 
-def _reserves(old: Instance, new: Instance) -> tuple[tuple[str, str], ...]:
-    """New addresses."""
+def _reserves(seen: Change) -> tuple[tuple[str, str], ...]:
+    """New addresses, and numbers of new disks."""
+    old, new = seen.guest.instance, seen.new
     known = {nic.mac for nic in old.nics} | {nic.ip for nic in old.nics}
     macs = [("mac", nic.mac) for nic in new.nics if nic.mac not in known]
-    return (*macs, *(("ip", nic.ip) for nic in new.nics if nic.ip and nic.network and nic.ip not in known))
+    return (*macs, *(("ip", nic.ip) for nic in new.nics if nic.ip and nic.network and nic.ip not in known),
+            *mirror.reserves(seen.edited.made))

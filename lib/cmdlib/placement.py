@@ -30,15 +30,29 @@ def _allocator(config: Config, node: str | None, iallocator: str | None) -> str:
     return allocator
 
 
-async def for_new(view: View, node: str | None, iallocator: str | None, wanted: request.Wanted) -> Node:
-    """The primary node of a new instance: the one named, or the one an allocator chooses."""
+async def for_new(view: View, node: str | None, iallocator: str | None, wanted: request.Wanted) -> list[Node]:
+    """The nodes of a new instance, the primary one first: the one named, or those an allocator chooses."""
     config = view.config
     if node is not None and iallocator is None:
-        return target(config, node)
+        return [target(config, node)]
     allocator = _allocator(config, node, iallocator)
     names = await _ask(view, allocator, request.allocate(wanted))
     view.say(f" - INFO: Selected nodes for instance {wanted.name} via iallocator {allocator}: {', '.join(names)}")
-    return target(config, names[0])
+    return [target(config, name) for name in names]
+
+
+def pair(view: View, primary: str, secondary: str | None) -> list[Node]:
+    """The two nodes that were named for mirrored disks."""
+    config = view.config
+    if secondary is None:
+        raise WrongInput(detail="The networked disk templates need a mirror node: name it with -n PRIMARY:SECONDARY")
+    nodes = [target(config, primary), target(config, secondary)]
+    if nodes[0].uuid == nodes[1].uuid:
+        raise WrongInput(detail="The secondary node cannot be the primary node")
+    if nodes[0].group != nodes[1].group:
+        view.warn("The primary and secondary nodes are in two different node groups; the disk parameters from the "
+                  "first disk's node group will be used")
+    return nodes
 
 
 async def _ask(view: View, allocator: str, wanted: request.Json) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gantry.cmdlib import disks as disk_records
 from gantry.config.config import Config
 from gantry.constants import AdminState
 from gantry.objects import codec
@@ -21,11 +22,15 @@ SECRETS = "$secrets"
 
 @dataclass(frozen=True, kw_only=True)
 class Guest:
-    """What plans need of an instance: the record, its disks, and where it is."""
+    """What plans need of an instance: the record, its disks as nodes are told of them, and where it is.
+
+    `peers`: nodes with the other ends of mirrored disks, as far as they can be asked.
+    """
 
     instance: Instance
     disks: tuple[Disk, ...]
     node: Node
+    peers: tuple[Node, ...] = ()
 
     @property
     def name(self) -> str:
@@ -36,9 +41,21 @@ class Guest:
         """The primary node's name."""
         return self.node.name
 
+    @property
+    def mirrored(self) -> bool:
+        return any(disk.drbd is not None for disk in self.disks)
+
+    def at(self, disk: Disk) -> tuple[Node, ...]:
+        """The nodes that can be asked about `disk`; for one that every node can open it is the primary."""
+        known = (self.node, *self.peers)
+        return tuple(node for node in known if node.uuid in disk.nodes) if disk.nodes else (self.node,)
+
 
 def guest_of(config: Config, instance: Instance) -> Guest:
-    return Guest(instance=instance, disks=config.disks_of(instance), node=config.nodes[instance.primary_node])
+    """With all peers that are not marked offline; `mirror.answering` asks them."""
+    found = disk_records.annotated(config, instance, config.disks_of(instance))
+    peers = tuple(config.nodes[uuid] for uuid in config.secondaries_of(instance) if not config.nodes[uuid].offline)
+    return Guest(instance=instance, disks=found, node=config.nodes[instance.primary_node], peers=peers)
 
 
 # --- the configuration -------------------------------------------------------------------------------------
@@ -74,43 +91,75 @@ def delete_all(instance: Instance, disks: Sequence[Disk]) -> Several:
 # --- disks -------------------------------------------------------------------------------------------------
 
 
-def create_disk(guest: Guest, index: int, disk: Disk, what: str, *, wipe: bool, rate: float) -> Step:
-    """A new disk; `rate` is MiB a second.  Undone, it is removed."""
-    action = Task(node=guest.node.uuid, call="disk_create", args={
-        "disk": codec.encode(disk), "owner_epoch": guest.instance.owner_epoch, "wipe": wipe})
-    return Step(title=f"* creating instance disks... {what} on {guest.place}", action=action,
-                undo=remove_disk(disk, guest.node.uuid), weight=0.5 + disk.size / rate)
+def encoded(disks: Sequence[Disk]) -> Any:
+    return codec.encode(tuple(disks))
+
+
+def disks_call(call: str, guest: Guest, node: str, **more: Any) -> Call:
+    """A call about all disks of the guest."""
+    return Call(node=node, call=call, args={"disks": encoded(guest.disks), "instance": guest.instance.uuid, **more})
+
+
+def create_disk(guest: Guest, index: int, disk: Disk, *, wipe: bool) -> Step:
+    """A new disk, on all of its nodes at once.  Undone, it is removed from them."""
+    nodes = guest.at(disk)
+    tasks: list[Action] = [Task(node=node.uuid, call="disk_create", args={
+        "disk": codec.encode(disk), "owner_epoch": guest.instance.owner_epoch, "wipe": wipe}) for node in nodes]
+    rate = disk_records.WIPE_RATE if wipe else disk_records.CREATE_RATE
+    return Step(title=f"* creating instance disks... {disk_records.shown(index, disk)} on "
+                f"{' and '.join(node.name for node in nodes)}", action=_together(tasks),
+                undo=_together([remove_disk(disk, node.uuid) for node in nodes]), weight=0.5 + disk.size / rate)
+
+
+def _together(actions: list[Action]) -> Action:
+    return actions[0] if len(actions) == 1 else Several(actions=actions)
 
 
 def remove_disk(disk: Disk, node: str) -> Task:
     return Task(node=node, call="disk_remove", args={"disk": codec.encode(disk)})
 
 
-def _open(guest: Guest, node: str, epoch: int) -> Call:
-    return Call(node=node, call="disks_open", args={
-        "disks": codec.encode(guest.disks), "instance": guest.instance.uuid, "owner_epoch": epoch})
+def remove_disk_on(guest: Guest, index: int, disk: Disk, nodes: Sequence[Node], **more: Any) -> Step:
+    """Take a disk away from these nodes.  `more`: fields of the step."""
+    return Step(title=f"* removing {disk_records.shown(index, disk)} of instance {guest.name} on "
+                f"{' and '.join(node.name for node in nodes)}", weight=1.0,
+                action=_together([remove_disk(disk, node.uuid) for node in nodes]), **more)
 
 
 def close(guest: Guest, node: str) -> Call:
-    return Call(node=node, call="disks_close", args={
-        "disks": codec.encode(guest.disks), "instance": guest.instance.uuid})
+    return disks_call("disks_close", guest, node)
 
 
 def open_disks(guest: Guest, *, node: Node | None = None, epoch: int = 0) -> tuple[Step, ...]:
-    """Its result (key `disks`) is the list of paths.  Undone, they are closed."""
-    where = node or guest.node
+    """Open the disks on the primary node; its result (key `disks`) is the list of paths.
+
+    Mirrors on peers are brought up first; one that cannot be is a warning, the primary decides whether its own data
+    will do.  Undone, all are closed, but mirrors that were to be up before stay so.
+    """
+    where, epoch = node or guest.node, epoch or guest.instance.owner_epoch
     if not guest.disks:
         return ()
-    return (Step(title=f"* activating the disks of instance {guest.name} on {where.name}", key="disks",
-                 action=_open(guest, where.uuid, epoch or guest.instance.owner_epoch),
-                 undo=close(guest, where.uuid), weight=CALL_SECONDS),)
+    kept = guest.mirrored and guest.instance.disks_active
+    plan = [Step(title=f"* assembling the disks of instance {guest.name} on secondary node {peer.name}",
+                 action=disks_call("disks_assemble", guest, peer.uuid, owner_epoch=epoch), may_fail=True,
+                 undo=None if kept else close(guest, peer.uuid), weight=CALL_SECONDS)
+            for peer in guest.peers if peer.uuid != where.uuid]
+    plan.append(Step(title=f"* activating the disks of instance {guest.name} on {where.name}", key="disks",
+                     action=disks_call("disks_open", guest, where.uuid, owner_epoch=epoch),
+                     undo=None if kept else close(guest, where.uuid), weight=CALL_SECONDS))
+    return tuple(plan)
 
 
 def close_disks(guest: Guest, *, may_fail: bool = False) -> tuple[Step, ...]:
+    """Close them on the primary node, then the mirrors on peers; of these a failure is a warning."""
     if not guest.disks:
         return ()
-    return (Step(title=f"* deactivating the disks of instance {guest.name} on {guest.place}",
-                 action=close(guest, guest.node.uuid), weight=CALL_SECONDS, may_fail=may_fail),)
+    plan = [Step(title=f"* deactivating the disks of instance {guest.name} on {guest.place}",
+                 action=close(guest, guest.node.uuid), weight=CALL_SECONDS, may_fail=may_fail)]
+    plan += [Step(title=f"* deactivating the disks of instance {guest.name} on secondary node {peer.name}",
+                  action=close(guest, peer.uuid), weight=CALL_SECONDS, may_fail=True)
+             for peer in guest.peers if peer.uuid != guest.node.uuid]
+    return tuple(plan)
 
 
 # --- the guest ---------------------------------------------------------------------------------------------

@@ -27,7 +27,10 @@ class Reservations(Protocol):
     """Names, addresses and ports that running jobs will use; released when the job ends."""
 
     def taken(self, kind: str) -> frozenset[str]:
-        """Values of `kind` (mac, ip, port, name) reserved by jobs other than this one."""
+        """Values of `kind` (mac, ip, port, minor, name) reserved by jobs other than this one."""
+
+    def held(self, kind: str) -> frozenset[str]:
+        """Values of `kind` reserved by any job, this one included."""
 
     def reserve(self, kind: str, value: str) -> None:
         """Reserve for this job, until it ends or its plan (which lists it again) is stored."""

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from gantry.cmdlib import disks as disk_records
 from gantry.cmdlib import nics
 from gantry.config import effective
 from gantry.config.config import Config
@@ -46,7 +47,7 @@ def build(config: Config, instance: Instance, disks: Sequence[Disk], *, node: st
         uuid=instance.uuid, name=instance.name, hypervisor=HypervisorName(instance.hypervisor),
         owner_epoch=instance.owner_epoch, memory=be["maxmem"], vcpus=be["vcpus"],
         machine=hv.get("machine_version") or instance.machine, hvparams=hv,
-        disks=tuple(VmDisk(disk=disk, pci=next(slots)) for disk in disks),
+        disks=tuple(VmDisk(disk=disk, pci=next(slots)) for disk in disk_records.annotated(config, instance, disks)),
         nics=tuple(_nic(config, nic, group, next(slots)) for nic in instance.nics),
         tags=tuple(sorted(instance.tags)), network_port=instance.network_port)
 

@@ -6,7 +6,7 @@ Read it anywhere on the master's loop; nothing changes between two awaits.  Chan
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from typing import Any, TypeVar
 
 from gantry.errors import NotFound
@@ -36,6 +36,7 @@ class Config:
         self._by_node: dict[str, set[str]] = {}
         self._owner: dict[str, str] = {}
         self._disks_on: dict[str, set[str]] = {}
+        self._ports: dict[int, set[str]] = {}
         for instance in self.instances.values():
             self._index_instance(instance)
         for disk in self.disks.values():
@@ -135,6 +136,10 @@ class Config:
         found = {uuid for disk in self._disks_on.get(node, ()) if (uuid := self._owner.get(disk)) is not None}
         return tuple(self.instances[uuid] for uuid in sorted(found) if self.instances[uuid].primary_node != node)
 
+    def ports_in_use(self) -> KeysView[int]:
+        """TCP ports of the instances' consoles and of the mirrored disks."""
+        return self._ports.keys()
+
     def members_of(self, group: str) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes.values() if node.group == group)
 
@@ -158,6 +163,7 @@ class Config:
         copied._by_node = {node: set(uuids) for node, uuids in self._by_node.items()}
         copied._owner = dict(self._owner)
         copied._disks_on = {node: set(uuids) for node, uuids in self._disks_on.items()}
+        copied._ports = {port: set(users) for port, users in self._ports.items()}
         return copied
 
     # --- change: only for lib/config/change.py ----------------------------------------------------------
@@ -180,17 +186,30 @@ class Config:
             del self._by_name[table][old.name]
         if isinstance(old, Instance):
             self._by_node[old.primary_node].discard(uuid)
+            self._drop_port(old.network_port, uuid)
             for disk in old.disks:
                 if self._owner.get(disk) == uuid:
                     del self._owner[disk]
         elif isinstance(old, Disk):
             for node in old.nodes:
                 self._disks_on[node].discard(uuid)
+            if old.drbd is not None:
+                self._drop_port(old.drbd.port, uuid)
 
     def _index_instance(self, instance: Instance) -> None:
         self._by_node.setdefault(instance.primary_node, set()).add(instance.uuid)
         self._owner.update(dict.fromkeys(instance.disks, instance.uuid))
+        if instance.network_port is not None:
+            self._ports.setdefault(instance.network_port, set()).add(instance.uuid)
 
     def _index_disk(self, disk: Disk) -> None:
         for node in disk.nodes:
             self._disks_on.setdefault(node, set()).add(disk.uuid)
+        if disk.drbd is not None:
+            self._ports.setdefault(disk.drbd.port, set()).add(disk.uuid)
+
+    def _drop_port(self, port: int | None, user: str) -> None:
+        users = self._ports.get(port or 0, set())
+        users.discard(user)
+        if port is not None and not users:
+            self._ports.pop(port, None)

@@ -18,6 +18,9 @@ class ReservationBook:
     def taken(self, kind: str, job: int) -> frozenset[str]:
         return frozenset(value for value, owner in self._owners.get(kind, {}).items() if owner != job)
 
+    def held(self, kind: str) -> frozenset[str]:
+        return frozenset(self._owners.get(kind, ()))
+
     def reserve(self, kind: str, value: str, job: int) -> None:
         """Raises NotUnique when another job has it."""
         owner = self._owners.setdefault(kind, {}).setdefault(value, job)
@@ -43,6 +46,9 @@ class JobReservations:
 
     def taken(self, kind: str) -> frozenset[str]:
         return self._book.taken(kind, self._job)
+
+    def held(self, kind: str) -> frozenset[str]:
+        return self._book.held(kind)
 
     def reserve(self, kind: str, value: str) -> None:
         self._book.reserve(kind, value, self._job)

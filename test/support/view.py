@@ -15,6 +15,9 @@ class FakeReservations:
     def taken(self, kind):
         return frozenset(self.of_others.get(kind, ()))
 
+    def held(self, kind):
+        return self.taken(kind) | {value for other, value in self.own if other == kind}
+
     def reserve(self, kind, value):
         self.own.add((kind, value))
 
