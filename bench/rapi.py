@@ -123,9 +123,7 @@ def main() -> int:
             master = cluster.nodes[0]
             door = Client(str(paths.below(str(cluster.root(master))).luxi))
             fill(door, count, cluster.nodes)
-            done = processes.run(cluster, master, [sys.executable, "-m", "gantry.server.rapi"], capture=True)
-            assert done.returncode == 0, done.stderr
-            url = f"https://{cluster.address(master)}:5080"
+            url = up.rapi_address(cluster)
             bulk = f"{url}/2/instances?bulk=1"
             print(f"{count} instances, half of them running")
             for clients in (1, CLIENTS):

@@ -148,6 +148,10 @@ class Paths:
     def ssconf(self, key: str) -> Path:
         return self.state / f"ssconf_{key}"
 
+    def rapi_files(self) -> dict[str, Path]:
+        """What the master's gnt-rapi works with, and candidates have a copy of, by the name that calls use."""
+        return {path.name: path for path in (self.rapi_certificate, self.rapi_users, self.rapi_tokens)}
+
     def pid_file(self, daemon: str) -> Path:
         return self.run / f"{daemon}.pid"
 

@@ -12,7 +12,7 @@ from gantry.leader import promise
 from gantry.objects.node import InSync
 from gantry.utils import clock, retry
 
-DAEMON = "gnt-masterd"
+DAEMONS = ("gnt-masterd", "gnt-rapi")
 STOP_SECONDS, KILL_SECONDS = 5.0, 5.0
 
 
@@ -29,10 +29,14 @@ def leader_known() -> InSync:
 
 
 def master_stop() -> None:
-    """End the master daemon of this node, politely at first.  Harmless when none runs."""
-    daemon = running_master()
-    if daemon is None:
-        return
+    """End the master daemon of this node and its gnt-rapi, politely at first.  Harmless when none runs."""
+    for name in DAEMONS:
+        daemon = _running(name)
+        if daemon is not None:
+            _end(daemon, name)
+
+
+def _end(daemon: psutil.Process, name: str) -> None:
     for end, seconds in ((daemon.terminate, STOP_SECONDS), (daemon.kill, KILL_SECONDS)):
         try:
             end()
@@ -41,19 +45,20 @@ def master_stop() -> None:
         if retry.wait_for(lambda: not _alive(daemon), seconds=seconds, waits=retry.growing(0.02, most=0.5),
                           clock=clock.SYSTEM):
             return
-    raise ExecError(detail=f"the master daemon (process {daemon.pid}) on this node could not be ended")
+    raise ExecError(detail=f"{name} (process {daemon.pid}) on this node could not be ended")
 
 
-def running_master() -> psutil.Process | None:
-    """The process that the pid file names, if it is a master daemon and of this node."""
+def _running(name: str) -> psutil.Process | None:
+    """The process that the pid file names, if it is that daemon and of this node."""
     here = paths.here()
     try:
-        process = psutil.Process(int(here.pid_file(DAEMON).read_text()))
+        process = psutil.Process(int(here.pid_file(name).read_text()))
         words = process.cmdline()
         root = process.environ().get("GANTRY_ROOT") or "/"
     except (OSError, ValueError, psutil.Error):  # none, or one of somebody else
         return None
-    ours = any("masterd" in Path(word).name or word.endswith(".masterd") for word in words[:4])
+    module = f".{name.removeprefix('gnt-')}"
+    ours = any(name in Path(word).name or word.endswith(module) for word in words[:4])
     return process if ours and os.path.normpath(root) == os.path.normpath(here.root) else None
 
 

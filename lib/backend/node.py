@@ -66,6 +66,18 @@ def ssconf_write(*, values: dict[str, str], serial: int) -> None:
     ssconf.write(values, serial)
 
 
+def rapi_files_write(*, files: dict[str, str | None]) -> None:
+    known = paths.here().rapi_files()
+    unknown = sorted(files.keys() - known.keys())
+    if unknown:
+        raise WrongInput(detail=f"{', '.join(unknown)} cannot be written: gnt-rapi has {', '.join(sorted(known))} only")
+    for name, text in files.items():
+        if text is None:
+            known[name].unlink(missing_ok=True)
+        else:
+            write_atomic(known[name], text, mode=0o400 if known[name].suffix == ".pem" else 0o600)
+
+
 def node_leave() -> None:
     here = paths.here()
     running = sorted(guest.name for name in constants.HypervisorName for guest in _guests(name))
@@ -74,7 +86,7 @@ def node_leave() -> None:
     store.store_forget()
     ssconf.remove()
     for path in (*here.state.glob("cluster.db*"), *here.state.glob(f"{here.term.name}*"), here.reissued,
-                 here.node_certificate, here.cluster_certificate):
+                 here.node_certificate, here.cluster_certificate, *here.rapi_files().values()):
         path.unlink(missing_ok=True)
     for folder in (here.tasks, here.vm_specs):
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,12 +4,13 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 from gantry import paths
-from gantry.errors import BadEnvironment
+from gantry.errors import BadEnvironment, Error
 from gantry.utils import command, retry
 
 MODULES = {"gnt-noded": "gantry.server.noded", "gnt-masterd": "gantry.server.masterd",
@@ -28,6 +29,14 @@ def start_daemon(name: str, root: Path, *options: str) -> None:
     if done.status != 0:
         text = (done.stderr or done.stdout).strip() or f"exit status {done.status}"
         raise BadEnvironment(detail=f"{name} did not start: {text}; see {paths.below(str(root)).log_file(name)}")
+
+
+def start_rapi(say: Callable[[str], None]) -> None:
+    """Start gnt-rapi on this node, the master.  The cluster works without it, so `say` gets a warning when it fails."""
+    try:
+        start_daemon("gnt-rapi", paths.here().root)
+    except Error as err:
+        say(f"Warning: programs cannot reach the cluster yet: {err}; start gnt-rapi when that is mended")
 
 
 def stop_daemon(name: str, root: Path, *, seconds: float = 15.0) -> bool:

@@ -49,6 +49,7 @@ async def _take_over(*, voting: bool, say: Say) -> int:
     await _record(own, term)
     options = () if voting else ("--no-voting", "--yes-do-it")
     await asyncio.to_thread(daemons.start_daemon, "gnt-masterd", paths.here().root, *options)
+    await asyncio.to_thread(daemons.start_rapi, say)
     return 0
 
 
@@ -122,7 +123,7 @@ async def _stop_old_master(client: NodeClient, config: Config, own: str, say: Sa
         await client.call(old.uuid, calls.master_ip_stop, netdev=cluster.master_netdev, address=cluster.master_ip,
                           netmask=cluster.master_netmask, external=cluster.use_external_mip_script)
     except Error as err:
-        say(f"Warning: the master daemon on {old.name} could not be stopped: {err}; it will be refused by the nodes")
+        say(f"Warning: the master's daemons on {old.name} could not be stopped: {err}; the nodes will refuse them")
 
 
 async def _record(own: str, term: int) -> None:

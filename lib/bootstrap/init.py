@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from gantry import constants, paths
@@ -28,8 +29,10 @@ _MAC_PREFIX = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){2}$")
 FIRST_TERM = 1
 
 
-def init_cluster(options: dict[str, Any]) -> None:
-    """Make the cluster `options["cluster_name"]`; the other keys are the long options of the command."""
+def init_cluster(options: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Make the cluster `options["cluster_name"]`; the other keys are the long options of the command.  `say` gets
+    warnings.
+    """
     here = paths.here()
     if here.store.exists() or here.ssconf("cluster_name").exists():
         raise AlreadyExists(kind="Cluster", name=_present_name())
@@ -52,6 +55,7 @@ def init_cluster(options: dict[str, Any]) -> None:
         with contextlib.suppress(Error, OSError):
             destroy.destroy_local()
         raise
+    daemons.start_rapi(say)
 
 
 def _present_name() -> str:

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from gantry.cli import ipolicy, values
+from gantry.cli import ipolicy, output, values
 from gantry.cli.context import Context
 
 _PARTS = ("ipolicy_", "specs_")
@@ -14,7 +14,7 @@ def run(ctx: Context) -> int:
     options = settings(ctx)
     from gantry.bootstrap.init import init_cluster
 
-    init_cluster(options)
+    init_cluster(options, output.error)
     return 0
 
 

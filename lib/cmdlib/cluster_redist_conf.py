@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""OP_CLUSTER_REDIST_CONF: write the ssconf files of all nodes anew."""
+"""OP_CLUSTER_REDIST_CONF: write the ssconf files of all nodes, and gnt-rapi's files of all candidates, anew."""
 
 from gantry.cmdlib.base import ALL, Locks, LogicalUnit
 from gantry.cmdlib.view import View
@@ -18,4 +18,4 @@ class ClusterRedistConfUnit(LogicalUnit[ClusterRedistConf, None], op=ClusterRedi
 
     def plan(self, seen: None) -> Plan:
         return Plan(steps=(Step(title="", may_fail=True, weight=0.5,
-                                action=Master(call="ssconf_redistribute")),))
+                                action=Master(call="redistribute")),))

@@ -7,6 +7,7 @@ import os
 import pwd
 from pathlib import Path
 
+from gantry import paths
 from gantry.utils.groups import RAPI_USER, daemons_group
 
 log = logging.getLogger(__name__)
@@ -14,9 +15,13 @@ NAME = RAPI_USER
 
 
 def find() -> pwd.struct_passwd | None:
-    """None when there is no such user, or this process may not become it."""
+    """None when there is no such user, or this process may not become it; nor in a virtual cluster, which lies in a
+    folder of somebody's own.
+    """
+    if os.geteuid() != 0 or paths.here().virtual.exists():
+        return None
     try:
-        return pwd.getpwnam(NAME) if os.geteuid() == 0 else None
+        return pwd.getpwnam(NAME)
     except KeyError:
         return None
 

@@ -2,27 +2,17 @@
 """Files that people edit while the daemon runs: read again when they changed, kept as they were when broken."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from gantry.errors import Error
+from gantry.utils.files import Stamp, stamp
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Stamp = tuple[int, int, int, int]
-
-
-def stamp(path: Path) -> Stamp | None:
-    """Differs when the file was written, replaced or removed."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 class Watched(Generic[T]):

@@ -45,6 +45,11 @@ def ssconf_write(values: dict[str, str], serial: int) -> None:
     """Replace the ssconf files; an older `serial` than the one on the node is ignored."""
 
 
+@call(seconds=FAST)
+def rapi_files_write(files: dict[str, str | None]) -> None:
+    """Replace the copies of what the master's gnt-rapi works with (names as in `Paths.rapi_files`); None removes."""
+
+
 @call(seconds=NORMAL)
 def node_leave() -> None:
     """Leave the cluster: remove certificates, ssconf and the store; refused while guests run here."""
@@ -110,7 +115,7 @@ def leader_known() -> InSync:
 
 @call(seconds=FAST)
 def master_stop() -> None:
-    """Stop the master daemon on this node, if one runs: another node took over."""
+    """Stop the master daemon and gnt-rapi on this node, if they run: another node took over."""
 
 
 @call(seconds=NORMAL)

@@ -15,7 +15,7 @@ from gantry import cmdlib, opcodes, paths
 from gantry.config import load, ssconf
 from gantry.config.change import Change, ConfigWriter, Row
 from gantry.config.config import Config
-from gantry.errors import BadEnvironment, NodeError, StaleTerm, StoreFailed, WrongInput
+from gantry.errors import BadEnvironment, Error, ExecError, NodeError, StaleTerm, StoreFailed, WrongInput
 from gantry.jqueue.queue import JobQueue
 from gantry.jqueue.services import Services
 from gantry.leader import promise
@@ -26,6 +26,8 @@ from gantry.luxi import methods as luxi
 from gantry.luxi.server import LuxiServer
 from gantry.rpc.client import NodeClient
 from gantry.server import address, daemon, standing
+from gantry.server.pusher import Pusher
+from gantry.server.rapi_push import RapiFilesPusher
 from gantry.server.ssconf_push import SsconfPusher
 from gantry.server.standing import Standing, WatchedNodes
 from gantry.store.replicate import Replicator, Surroundings
@@ -89,6 +91,7 @@ class Master:
     async def _serve(self, stack: AsyncExitStack, where: Standing, store: Store, config: Config,
                      nodes: WatchedNodes, leader: Leader) -> None:
         pusher = SsconfPusher(config, nodes, lambda now: ssconf.values(now, in_sync=replicator.in_sync))
+        rapi_files = RapiFilesPusher(config, nodes, where.own)
         replicator = Replicator(store, nodes, Surroundings(
             own=where.own, candidates=lambda: [node.uuid for node in config.candidates()],
             members=lambda: [node.uuid for node in config.online_nodes()], remember=promise.remember,
@@ -98,13 +101,14 @@ class Master:
         stack.push_async_callback(replicator.close)
         writer = WatchedWriter(config, store)
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),
-                                  master_calls={"ssconf_redistribute": pusher.redistribute},
+                                  master_calls={"redistribute": lambda: redistribute_all(pusher, rapi_files)},
                                   no_work=lambda: leader.problem or replicator.problem), self.halt)
-        writer.listeners += [pusher.changed, queue.kick]
+        writer.listeners += [pusher.changed, rapi_files.changed, queue.kick]
         await queue.start()
         stack.push_async_callback(queue.stop)
-        pusher.start()
-        stack.push_async_callback(pusher.close)
+        for each in (pusher, rapi_files):
+            each.start()
+            stack.push_async_callback(each.close)
         server = LuxiServer(paths.here().luxi, luxi.methods(luxi.Services(
             config=config, nodes=nodes, queue=queue, locks=queue.locks, writer=writer)))
         await server.start()
@@ -151,6 +155,17 @@ class Directory:
         if node is None:
             raise NodeError(node=uuid, detail="it is not a node of this cluster (any more)")
         return node.name, node.primary_ip
+
+
+async def redistribute_all(*pushers: Pusher) -> None:
+    """Each is tried; raises ExecError with what some of them could not do."""
+    failed = [err for err in await asyncio.gather(*(each.redistribute() for each in pushers), return_exceptions=True)
+              if err is not None]
+    for err in failed:
+        if not isinstance(err, Error):
+            raise err
+    if failed:
+        raise ExecError(detail="; ".join(map(str, failed)))
 
 
 def load_units() -> None:

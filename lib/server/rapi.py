@@ -28,12 +28,14 @@ from gantry.server.noded import own_address
 from gantry.utils import files, x509
 
 STOP_SECONDS = 3.0
+LOOK_SECONDS = 2.0
+"""Between two looks at whether this node is still the master."""
 
 log = logging.getLogger(__name__)
 
 
 def serve(options: argparse.Namespace, control: daemon.Control) -> int:
-    """Bind, give up root's rights, answer until stopped."""
+    """Bind, give up root's rights, answer until stopped, or until another node is the master."""
     _check_master()
     here = paths.here()
     door = LuxiDoor(here.luxi)
@@ -56,12 +58,23 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     threading.Thread(target=server.serve, name="connections", daemon=True).start()
     log.info("listening on %s port %d", address, options.port)
     control.ready()
-    stopped.wait()
+    status = _wait(stopped)
     events.stop()
     stopper = threading.Thread(target=server.stop, name="stopping", daemon=True)
     stopper.start()
     stopper.join(STOP_SECONDS)
     door.close()
+    return status
+
+
+def _wait(stopped: threading.Event) -> int:
+    """The exit status, once the daemon is to stop, or another node has become the master."""
+    while not stopped.wait(LOOK_SECONDS):
+        try:
+            _check_master()
+        except (daemon.NotInCluster, daemon.NotMaster) as err:
+            log.warning("the remote API ends here: %s", err)
+            return err.exit_status
     return 0
 
 

@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+Stamp = tuple[int, int, int, int]
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """Answers of file systems that know no files without a name (NFS, for one)."""
 
@@ -55,3 +56,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Differs when the file was written, replaced or removed; None where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

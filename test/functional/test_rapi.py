@@ -2,8 +2,6 @@
 """The remote API of a real cluster: every resource over TLS, with real jobs behind it."""
 
 import json
-import os
-import signal
 import socket
 import ssl
 import sys
@@ -24,13 +22,9 @@ def cluster(shared_cluster):
     here = shared_cluster.paths()
     here.rapi.mkdir(exist_ok=True)
     here.rapi_users.write_text(USERS)
-    done = shared_cluster.run(sys.executable, "-m", "gantry.server.rapi")
-    assert done.returncode == 0, done.stderr
     shared_cluster.add("web1", "node1", disk_template="diskless", disks=[], nics=[])
     yield shared_cluster
     shared_cluster.remove("web1")
-    os.kill(shared_cluster.pid("gnt-rapi"), signal.SIGTERM)
-    shared_cluster.died("gnt-rapi")
 
 
 @pytest.fixture

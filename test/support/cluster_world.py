@@ -52,7 +52,7 @@ class ClusterWorld(World):
 
     def act(self, action, results):
         if action.kind == "master":
-            assert action.call == "ssconf_redistribute"
+            assert action.call == "redistribute"
             self.redistributed += 1
         if action.kind == "several" and not any(item.kind in ("put", "update", "delete") for item in action.actions):
             return [self.act(item, results) for item in action.actions]

@@ -17,7 +17,7 @@ from vcluster.layout import Layout
 CONFIG = ("cluster", "nodes", "nodegroups", "instances", "disks", "networks", "filters")
 SETTLING = 5.0
 """Seconds a half-written file may be there."""
-DAEMONS = ("gantry.server.noded", "gantry.server.masterd", "gnt-noded", "gnt-masterd")
+DAEMONS = ("gantry.server.noded", "gantry.server.masterd", "gantry.server.rapi", "gnt-noded", "gnt-masterd", "gnt-rapi")
 
 
 class Remains:

@@ -13,6 +13,8 @@ from gantry.errors import Error
 from vcluster import layout, processes, up
 from vcluster.layout import Layout, VclusterError
 
+DAEMONS = ("gnt-noded", "gnt-masterd", "gnt-rapi")
+
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="vcluster", description="A Gantry cluster on this machine: nodes with a "
@@ -87,6 +89,7 @@ def cmd_up(folder: Path, args: argparse.Namespace) -> int:
           f"\n    gnt-instance add -t sharedfile --disk 0:size=256m -o {up.GUEST_OS} -n node1 web1"
           f"\n    gnt-instance console web1        # leave with Ctrl-]"
           f"\n    gnt-instance migrate -f {up.DEMO}"
+          f"\n    curl -k {up.rapi_address(cluster)}/2/instances    # described at /2/docs"
           f"\n    vcluster{option} down            # ends and removes everything")
     return 0
 
@@ -107,14 +110,15 @@ def cmd_status(folder: Path, args: argparse.Namespace) -> int:
 
 def print_status(cluster: Layout) -> None:
     master = up.master_of(cluster)
-    print(f"{'Node':<10} {'Address':<16} {'Role':<7} {'gnt-noded':<10} {'gnt-masterd':<12} {'Guests':<6} Root")
+    print(f"{'Node':<10} {'Address':<16} {'Role':<7} {'gnt-noded':<10} {'gnt-masterd':<12} {'gnt-rapi':<9} "
+          f"{'Guests':<6} Root")
     for node in cluster.nodes:
         names = [process.name() for process in processes.of_node(cluster, node) if process.is_running()]
         guests = sum(name.startswith("qemu-system") for name in names)
-        states = ["up" if up.is_running(cluster, node, daemon) else "-" for daemon in ("gnt-noded", "gnt-masterd")]
+        states = ["up" if up.is_running(cluster, node, daemon) else "-" for daemon in DAEMONS]
         role, note = "master" if node == master else "", "  (isolated)" if _cut(cluster, node).exists() else ""
-        print(f"{node:<10} {cluster.address(node):<16} {role:<7} {states[0]:<10} {states[1]:<12} {guests:<6} "
-              f"{cluster.root(node)}{note}")
+        print(f"{node:<10} {cluster.address(node):<16} {role:<7} {states[0]:<10} {states[1]:<12} {states[2]:<9} "
+              f"{guests:<6} {cluster.root(node)}{note}")
 
 
 def cmd_exec(folder: Path, args: argparse.Namespace) -> int:

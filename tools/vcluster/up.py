@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from gantry import paths
+from gantry import constants, paths
 from vcluster import guestkit, layout, processes
 from vcluster.layout import Layout, VclusterError
 
@@ -36,7 +36,9 @@ def up(folder: Path, *, count: int, hypervisor: str, demo: bool) -> Layout:
         _initialise(found)
     for node in found.nodes:
         _start(found, node, "gnt-noded")
-    _start(found, master_of(found), "gnt-masterd")  # it asks the other nodes whether it may
+    master = master_of(found)
+    _start(found, master, "gnt-masterd")  # it asks the other nodes whether it may
+    _start_rapi(found, master)
     if demo:
         _demo_guest(found)
     return found
@@ -69,11 +71,25 @@ def is_running(cluster: Layout, node: str, daemon: str) -> bool:
 
 
 def start_node(cluster: Layout, node: str) -> None:
-    """Switch a node on: its node daemon, and the master daemon if the node takes itself for the master; when
-    another has taken over, that daemon finds out and does not stay."""
+    """Switch a node on: its node daemon, and the master's daemons if the node takes itself for the master; when
+    another has taken over, they find out and do not stay."""
     _start(cluster, node, "gnt-noded")
     if node == master_of(cluster):
         _start(cluster, node, "gnt-masterd", allowed=(0, NOT_MASTER))
+        if is_running(cluster, node, "gnt-masterd"):
+            _start_rapi(cluster, node)
+
+
+def rapi_address(cluster: Layout) -> str:
+    return f"https://{cluster.address(master_of(cluster))}:{constants.RAPI_PORT}"
+
+
+def _start_rapi(cluster: Layout, node: str) -> None:
+    """Something else on this machine may have its port; everything but the remote API works without it."""
+    try:
+        _start(cluster, node, "gnt-rapi")
+    except VclusterError as err:
+        _say(str(err))
 
 
 def _start(cluster: Layout, node: str, daemon: str, *, allowed: Collection[int] = (0,)) -> None:
