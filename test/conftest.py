@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.definitions import remove_written
 from support.harness import Harness, virtual_cluster
 
 
@@ -27,10 +28,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 
 
 @pytest.fixture(scope="session")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """Three nodes with fake guests, for tests that leave it as they found it."""
+def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """The cluster behind `shared_cluster`."""
     with virtual_cluster(tmp_path_factory.mktemp("c")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(session_cluster: Harness) -> Iterator[Harness]:
+    """Three nodes with fake guests, for tests that leave it as they found it, but for OS definitions."""
+    yield session_cluster
+    remove_written(session_cluster)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OS definitions that do what a test wants."""
 
+import shutil
+
 SCRIPTS = ("create", "import", "export", "rename", "verify")
 
 
@@ -14,3 +16,11 @@ def write_os(cluster, name, *, nodes=None, **scripts):
         for script in SCRIPTS:
             (folder / script).write_text(f"#!/bin/sh\n{scripts.get(script, '')}\n")
             (folder / script).chmod(0o755)
+
+
+def remove_written(cluster):
+    """All definitions but the small guest's."""
+    for node in cluster.layout.nodes:
+        for folder in (cluster.layout.root(node) / "srv/ganeti/os").iterdir():
+            if folder.name != "gantry-guest":
+                shutil.rmtree(folder)
