@@ -104,8 +104,33 @@ class Paths:
         return self.run / "fake-hypervisor"
 
     @cached_property
+    def devices(self) -> Path:
+        """Block devices: VG/LV, drbdMINOR; and the kernel's log, kmsg."""
+        return self.root / "dev"
+
+    @cached_property
+    def drbd_status(self) -> Path:
+        """What the DRBD module tells: its version, and how far synchronisations are."""
+        return self.root / "proc/drbd"
+
+    @cached_property
+    def drbd_helper(self) -> Path:
+        """The program that the DRBD module calls (a parameter of the module)."""
+        return self.root / "sys/module/drbd/parameters/usermode_helper"
+
+    @cached_property
+    def owners(self) -> Path:
+        """Owner records of disks that are no files, by disk UUID."""
+        return self.state / "owners"
+
+    @cached_property
     def hooks(self) -> Path:
         return self.etc / "hooks"
+
+    @cached_property
+    def restricted_commands(self) -> Path:
+        """Programs of the administrator that `gnt-node restricted-command` may run."""
+        return self.etc / "restricted-commands"
 
     @cached_property
     def os_search(self) -> tuple[Path, ...]:

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Calls about disks: each goes to the driver of the disk's template."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from gantry.errors import Error
 from gantry.objects.instance import Disk
 from gantry.storage import base
+from gantry.storage.base import Storage
 
 Progress = Callable[[float, str], None]
+
+_log = logging.getLogger(__name__)
 
 
 def disk_create(*, disk: Disk, owner_epoch: int, wipe: bool, progress: Progress) -> None:
@@ -25,18 +30,26 @@ def disk_grow(*, disk: Disk, size: int, progress: Progress) -> None:
     base.load(disk.dev_type).grow(disk, size=size)
 
 
+def disk_snapshot(*, disk: Disk, name: str, size: int) -> Disk:
+    return base.load(disk.dev_type).snapshot(disk, name=name, size=size)
+
+
+def disks_assemble(*, disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    return [base.load(disk.dev_type).assemble(disk, instance=instance, owner_epoch=owner_epoch) for disk in disks]
+
+
 def disks_open(*, disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
     """All or none: when one cannot be opened, those before it are closed again."""
-    opened: list[Disk] = []
-    paths = []
-    try:
-        for disk in disks:
-            paths.append(base.load(disk.dev_type).open(disk, instance=instance, owner_epoch=owner_epoch))
-            opened.append(disk)
-    except Error:
-        disks_close(disks=opened, instance=instance)
-        raise
-    return paths
+    return _open(disks, instance, lambda driver, disk: driver.open(disk, instance=instance, owner_epoch=owner_epoch))
+
+
+def disks_force(*, disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    return _open(disks, instance, lambda driver, disk: driver.force(disk, instance=instance, owner_epoch=owner_epoch))
+
+
+def disks_demote(*, disks: list[Disk], instance: str) -> None:
+    for disk in disks:
+        base.load(disk.dev_type).demote(disk, instance=instance)
 
 
 def disks_close(*, disks: list[Disk], instance: str) -> None:
@@ -45,11 +58,43 @@ def disks_close(*, disks: list[Disk], instance: str) -> None:
 
 
 def disks_status(*, disks: list[Disk]) -> list[dict[str, Any]]:
-    found = [base.load(disk.dev_type).status(disk) for disk in disks]
-    return [{"path": status.path, "exists": status.exists, "size": status.size, "open": status.open,
-             "used": status.used, "owner_epoch": status.owner_epoch} for status in found]
+    """Those of one template are asked for at once."""
+    found: dict[int, dict[str, Any]] = {}
+    for template in {disk.dev_type for disk in disks}:
+        places = [place for place, disk in enumerate(disks) if disk.dev_type == template]
+        states = base.load(template).statuses([disks[place] for place in places])
+        found |= {place: asdict(state) for place, state in zip(places, states, strict=True)}
+    return [found[place] for place in range(len(disks))]
 
 
 def disks_rename(*, disks: list[Disk], new: list[Disk]) -> None:
     for disk, renamed in zip(disks, new, strict=True):
         base.load(disk.dev_type).rename(disk, renamed)
+
+
+def _open(disks: list[Disk], instance: str, action: Callable[[Storage, Disk], str]) -> list[str]:
+    """Paths; what this call opened is given up again when a later one fails, what was open before stays."""
+    opened: list[Disk] = []
+    paths = []
+    before = disks_status(disks=disks)
+    try:
+        for disk, state in zip(disks, before, strict=True):
+            paths.append(action(base.load(disk.dev_type), disk))
+            if not state["open"]:
+                opened.append(disk)
+    except Error:
+        for disk in opened:
+            _give_back(disk, instance)
+        raise
+    return paths
+
+
+def _give_back(disk: Disk, instance: str) -> None:
+    driver = base.load(disk.dev_type)
+    try:
+        if isinstance(driver, base.Mirror):
+            driver.demote(disk, instance=instance)
+        else:
+            driver.close(disk, instance=instance)
+    except Error as err:
+        _log.warning("disk %s stays open: %s", disk.uuid, err)

@@ -16,7 +16,8 @@ from gantry.rpc.registry import CALLS
 
 _MODULE_OF_PREFIX = {"hooks": "hooks", "store": "store", "leader": "leader", "task": "tasks", "disk": "disk",
                      "disks": "disk", "os": "os", "instance": "instance", "instances": "instance",
-                     "hypervisor": "instance", "migration": "migration"}
+                     "hypervisor": "instance", "migration": "migration",
+                     "drbd": "drbd", "volumes": "volumes", "storage": "volumes"}
 """Module of a call by the first word of its name; calls of any other word are in `node`."""
 _MODULE_OF = {"master_stop": "leader", "master_ip_start": "master_ip", "master_ip_stop": "master_ip"}
 """Exceptions from that."""

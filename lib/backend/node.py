@@ -11,34 +11,25 @@ from typing import Any
 import psutil
 
 from gantry import constants, paths
-from gantry.backend import checks, ssconf, store
+from gantry.backend import checks, ssconf, store, volumes
 from gantry.errors import NotFound, WrongInput, WrongState
 from gantry.hypervisor import base as hypervisors
 from gantry.leader import promise
-from gantry.objects.node import NodeInfo, NodeReport, StorageUnit, Version
+from gantry.objects.node import NodeInfo, NodeReport, Version
 from gantry.utils import clock, x509
 from gantry.utils.files import sync_folder, write_atomic
 
 MIB = 1 << 20
-_FILE_KINDS = ("file", "sharedfile", "gluster")
 
 
 def version() -> Version:
     term, master = promise.read()
-    return Version(protocol=constants.PROTOCOL_VERSION, release=constants.RELEASE_VERSION, node=own_uuid(),
+    return Version(protocol=constants.PROTOCOL_VERSION, release=constants.RELEASE_VERSION, node=x509.own_uuid(),
                    term=term, master=master)
 
 
-def own_uuid() -> str:
-    """This node's UUID, from its certificate; empty before it has one."""
-    try:
-        return next(iter(x509.subject(paths.here().node_certificate.read_text()).alt_names), "")
-    except FileNotFoundError:
-        return ""
-
-
 def node_info(*, storage: list[list[str]]) -> NodeInfo:
-    """Units of other kinds than folders, and folders that are not there, are left out of `storage`."""
+    """Units that are not there are left out of `storage`."""
     memory = psutil.virtual_memory()
     guests = _guest_memory()
     used = memory.total - memory.available
@@ -46,7 +37,7 @@ def node_info(*, storage: list[list[str]]) -> NodeInfo:
                     memory_total=memory.total // MIB, memory_free=memory.available // MIB,
                     memory_node=max(0, used - guests) // MIB, cpu_total=psutil.cpu_count() or 1,
                     cpu_sockets=_cpu_sockets(), cpu_nodes=_numa_nodes(),
-                    storage=tuple(unit for kind, name in storage for unit in _measure(kind, name)))
+                    storage=tuple(unit for kind, name in storage for unit in volumes.measure(kind, name)))
 
 
 def node_verify(*, what: dict[str, Any]) -> NodeReport:
@@ -135,14 +126,3 @@ def _cpu_sockets() -> int:
 @cache
 def _numa_nodes() -> int:
     return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
-
-
-def _measure(kind: str, name: str) -> list[StorageUnit]:
-    if kind not in _FILE_KINDS:
-        return []
-    try:
-        space = os.statvfs(name)
-    except OSError:
-        return []
-    return [StorageUnit(kind=kind, name=name, total=space.f_blocks * space.f_frsize // MIB,
-                        free=space.f_bavail * space.f_frsize // MIB)]

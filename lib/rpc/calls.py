@@ -157,32 +157,35 @@ def task_forget(tasks: list[str]) -> None:
 
 @call(seconds=SLOW, task=True)
 def disk_create(disk: Disk, owner_epoch: int, wipe: bool) -> None:
-    """Make the disk, of its full size, empty."""
+    """Make the disk, of its full size, empty; of a mirrored one this node's end."""
 
 
 @call(seconds=SLOW, task=True)
 def disk_remove(disk: Disk) -> None:
-    """Remove the disk and, when it was the last one, its folder; harmless when it is gone."""
+    """Remove the disk (of a mirrored one this node's end) and, when it was the last one, its folder; harmless when it
+    is gone.  A device that is up goes down first, refused when something uses it."""
 
 
 @call(seconds=SLOW, task=True)
 def disk_grow(disk: Disk, size: int) -> None:
-    """Grow the disk to `size` MiB; harmless when it has that size already."""
+    """Grow the disk to `size` MiB (of a mirrored one this node's volumes); harmless when it has that size already."""
 
 
 @call(seconds=NORMAL)
 def disks_open(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
-    """Make the disks usable for the owner of this epoch; paths in the order given.  Raises StaleOwner."""
+    """Make the disks usable for the owner of this epoch: assembled, mirrored ones primary; paths in the order
+    given.  All or none.  Refused for data that is not the newest known.  Raises StaleOwner."""
 
 
 @call(seconds=NORMAL)
 def disks_close(disks: list[Disk], instance: str) -> None:
-    """End the use of the disks on this node; harmless when they are not open."""
+    """End the use of the disks on this node, devices are down afterwards; harmless when they are not open."""
 
 
 @call(seconds=NORMAL)
 def disks_status(disks: list[Disk]) -> list[dict[str, Any]]:
-    """For each: {path, exists, size (MiB), open, used, owner_epoch}; see DiskStatus of `lib/storage/base.py`."""
+    """For each: {path, exists, size (MiB), open, used, owner_epoch, major, minor, mirror}; see DiskStatus and
+    MirrorStatus of `lib/storage/base.py`.  `mirror` is None for disks that are not mirrored."""
 
 
 @call(seconds=NORMAL)
@@ -193,7 +196,13 @@ def disks_rename(disks: list[Disk], new: list[Disk]) -> None:
 # --- operating systems ---
 
 
-@call(seconds=NORMAL)
+@call(seconds=SLOW)
+def disks_assemble(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    """Bring the devices up for the owner of this epoch; paths in the order given.  A mirrored one keeps its role
+    and looks for its peer from now on, which is not waited for.  Raises StaleOwner."""
+
+
+@call(seconds=SLOW)
 def os_list() -> list[OsDefinition]:
     """All OS definitions found on the search path, the invalid ones too."""
 
@@ -216,9 +225,94 @@ def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
 # --- guests ---
 
 
-@call(seconds=NORMAL)
+@call(seconds=SLOW)
+def disks_force(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    """Like `disks_open`, whatever is known of better data elsewhere, which is lost then; also the start of the first
+    synchronisation of a new pair."""
+
+
+@call(seconds=SLOW)
+def disks_demote(disks: list[Disk], instance: str) -> None:
+    """Give up the primary role; the devices stay up.  Refused while something uses them."""
+
+
+@call(seconds=SLOW)
 def instances_info(hypervisors: list[str]) -> list[VmStatus]:
     """All guests that run (or are paused) on this node."""
+@call(seconds=SLOW)
+def disk_snapshot(disk: Disk, name: str, size: int) -> Disk:
+    """Make a snapshot called `name` with room for `size` MiB of changes; it is removed like a disk."""
+
+
+# --- mirrored disks ---
+
+
+@call(seconds=SLOW)
+def drbd_connect(disks: list[Disk], instance: str, dual_primary: bool) -> None:
+    """Have the connections with exactly these settings; those that are up stay up."""
+
+
+@call(seconds=NORMAL)
+def drbd_disconnect(disks: list[Disk]) -> None:
+    """Let each end here stand alone; harmless when it does."""
+
+
+@call(seconds=SLOW, task=True)
+def drbd_wait_connected(disks: list[Disk]) -> None:
+    """End when all are connected; raises what keeps one from it."""
+
+
+@call(seconds=SLOW, task=True)
+def drbd_wait_synced(disks: list[Disk]) -> None:
+    """End when both ends of all are up to date; a stall is kicked once, then raised, like a lost disk or a split
+    brain."""
+
+
+@call(seconds=SLOW)
+def drbd_replace_local(disk: Disk, new: Disk) -> None:
+    """Exchange this end's volumes for those of `new` (same minor, made by `disk_create` of `new`); what they hold then
+    comes from the peer, which must be up to date."""
+
+
+@call(seconds=SLOW)
+def drbd_replace_peer(disk: Disk, new: Disk) -> None:
+    """Leave the peer of `disk` and connect to the one of `new`, with its port and secret (same minor here)."""
+
+
+@call(seconds=SLOW)
+def drbd_resize(disk: Disk, size: int) -> None:
+    """On the primary, once both ends' volumes are larger: make the device `size` MiB; harmless when it is."""
+
+
+@call(seconds=SLOW)
+def drbd_discard(disks: list[Disk], instance: str) -> None:
+    """After a split brain, on the secondary: give up what was written here alone and take the peer's data."""
+
+
+# --- storage units ---
+
+
+@call(seconds=NORMAL)
+def volumes_list() -> list[dict[str, Any]]:
+    """All logical volumes: {vg, name, size (MiB), devices (names of physical ones), online}."""
+
+
+@call(seconds=NORMAL)
+def storage_list(kind: str, name: str) -> list[dict[str, Any]]:
+    """Storage units: {name, size, used, free, allocatable}, in MiB; `kind` lvm-pv or lvm-vg (`name`: the volume group),
+    or file, sharedfile, gluster (`name`: the folder)."""
+
+
+@call(seconds=NORMAL)
+def storage_modify(kind: str, name: str, changes: dict[str, Any]) -> None:
+    """Change a unit; there is `allocatable` (bool) of lvm-pv only."""
+
+
+@call(seconds=SLOW)
+def storage_repair(vg: str) -> None:
+    """Take missing physical volumes out of the volume group; refused while a logical volume needs one of them."""
+
+
 
 
 @call(seconds=NORMAL)

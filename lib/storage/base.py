@@ -3,11 +3,11 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gantry.errors import NotFound
+from gantry.errors import NotFound, StorageError
 from gantry.objects.instance import Disk
 
 Progress = Callable[[float, str], None]
@@ -15,9 +15,31 @@ Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
+class MirrorStatus:
+    """One end of a mirrored disk, in DRBD's words: roles Primary, Secondary, Unknown; disks UpToDate, Inconsistent...
+
+    `status`: ok (both copies whole, connected), sync (on the way there), degraded (this copy is whole, the other one
+    not known to be), faulty (this copy is not usable by itself), down (no device here).  `problem` says what is wrong
+    and what to do about it, empty when nothing is.  `out_of_sync` in KiB; `percent` of a running synchronisation.
+    """
+
+    minor: int
+    role: str = "Unknown"
+    peer_role: str = "Unknown"
+    connection: str = "Unconfigured"
+    disk: str = "Unknown"
+    peer_disk: str = "Unknown"
+    percent: float | None = None
+    eta_seconds: int | None = None
+    out_of_sync: int = 0
+    status: str = "down"
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DiskStatus:
     """`size` in MiB, 0 when it does not exist; `owner_epoch` of who opened it last; `open` on this node; `used` by
-    a guest that runs, on whatever node, as far as the storage can tell."""
+    a guest that runs, on whatever node, as far as the storage can tell.  `major` and `minor` of a block device."""
 
     path: str
     exists: bool
@@ -25,6 +47,9 @@ class DiskStatus:
     owner_epoch: int = 0
     open: bool = False
     used: bool = False
+    major: int | None = None
+    minor: int | None = None
+    mirror: MirrorStatus | None = None
 
 
 class Storage(ABC):
@@ -48,11 +73,26 @@ class Storage(ABC):
     def open(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
         """Path for the guest.  Raises StaleOwner when a newer epoch has opened it."""
 
+    def assemble(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
+        """Bring the device up without the right to write where that is another step.  Raises StaleOwner."""
+        return self.open(disk, instance=instance, owner_epoch=owner_epoch)
+
+    def force(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
+        """Open it whatever better data there may be elsewhere.  Raises StaleOwner."""
+        return self.open(disk, instance=instance, owner_epoch=owner_epoch)
+
+    def demote(self, disk: Disk, *, instance: str) -> None:  # noqa: B027 - for most there is nothing to give up
+        """Give up the right to write, where that is a step of its own."""
+
     @abstractmethod
     def close(self, disk: Disk, *, instance: str) -> None: ...
 
     @abstractmethod
     def status(self, disk: Disk) -> DiskStatus: ...
+
+    def statuses(self, disks: Sequence[Disk]) -> list[DiskStatus]:
+        """Of several at once, in their order."""
+        return [self.status(disk) for disk in disks]
 
     @abstractmethod
     def grow(self, disk: Disk, *, size: int) -> None:
@@ -60,6 +100,44 @@ class Storage(ABC):
 
     @abstractmethod
     def rename(self, disk: Disk, new: Disk) -> None: ...
+
+    def snapshot(self, disk: Disk, *, name: str, size: int) -> Disk:
+        """A snapshot that has room for `size` MiB of changes."""
+        raise StorageError(detail=f"disk {disk.uuid} of type {disk.dev_type} has no snapshots")
+
+
+class Mirror(Storage, names=()):
+    """A template whose disks have two ends, one on each of two nodes; what concerns both ends comes on top."""
+
+    @abstractmethod
+    def connect(self, disk: Disk, *, instance: str, dual_primary: bool) -> None:
+        """Have the connection with exactly these settings; one that is up stays up."""
+
+    @abstractmethod
+    def disconnect(self, disk: Disk) -> None:
+        """Stand alone."""
+
+    @abstractmethod
+    def wait_connected(self, disks: Sequence[Disk], *, progress: Progress) -> None: ...
+
+    @abstractmethod
+    def wait_synced(self, disks: Sequence[Disk], *, progress: Progress) -> None: ...
+
+    @abstractmethod
+    def replace_local(self, disk: Disk, new: Disk) -> None:
+        """Exchange the volumes below this end for those of `new`, and fill them from the peer."""
+
+    @abstractmethod
+    def replace_peer(self, disk: Disk, new: Disk) -> None:
+        """Leave the peer of `disk`, connect to the one of `new`."""
+
+    @abstractmethod
+    def resize(self, disk: Disk, *, size: int) -> None:
+        """Make the device `size` MiB, where both ends have room for it."""
+
+    @abstractmethod
+    def discard(self, disk: Disk, *, instance: str) -> None:
+        """After a split brain: give up what was written at this end alone."""
 
 
 MODULES = {"file": "file", "sharedfile": "file", "plain": "lvm", "drbd": "drbd", "ext": "ext"}

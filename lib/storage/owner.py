@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who may use a disk file: a small record beside it, `DISK.owner`.
+"""Who may use a disk: a small record, `DISK.owner`, beside a disk file, else in a folder of this node.
 
     {"epoch": 3, "node": "node1", "instance": "web1", "disk": UUID, "open": true}
 
@@ -18,9 +18,11 @@ from pathlib import Path
 
 import simplejson
 
+from gantry import paths
 from gantry.errors import StaleOwner, StorageError
 from gantry.objects import codec
-from gantry.utils import retry
+from gantry.objects.instance import Disk
+from gantry.utils import resolver, retry
 from gantry.utils.files import write_atomic
 
 LOCK_SECONDS = 20.0
@@ -114,3 +116,41 @@ def _try_lock(path: Path, handles: list[int]) -> bool:
     if handle >= 0:
         os.close(handle)
     return False
+
+
+# --- disks that are no files: the record lies on this node alone ---
+
+def claim_local(disk: Disk, *, epoch: int, instance: str = "", opened: bool = False) -> None:
+    """Note that the owner of `epoch` has the disk here; raises StaleOwner when a newer one has."""
+    path = _local(disk)
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with locked(path):
+        present = read(path)
+        wanted = Owner(epoch=epoch, node=resolver.own_name(), disk=disk.uuid,
+                       instance=instance or (present.instance if present else ""),
+                       open=opened or (present is not None and present.open))
+        claim(path, wanted)
+
+
+def read_local(disk: Disk) -> Owner:
+    return read(_local(disk)) or Owner(epoch=0)
+
+
+def release_local(disk: Disk) -> None:
+    release(_local(disk), node=resolver.own_name())
+
+
+def forget_local(disk: Disk) -> None:
+    path_of(_local(disk)).unlink(missing_ok=True)
+
+
+def move_local(disk: Disk, new: Disk) -> None:
+    """The record of `disk` is that of `new` from now on."""
+    record = read(_local(disk))
+    if disk.uuid != new.uuid and record is not None:
+        claim_local(new, epoch=record.epoch, instance=record.instance)
+        forget_local(disk)
+
+
+def _local(disk: Disk) -> Path:
+    return paths.here().owners / disk.uuid

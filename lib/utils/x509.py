@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gantry import paths
 from gantry.errors import ConfigurationError
 
 DAYS = 1825
@@ -115,6 +116,14 @@ def subject(pem: str) -> Subject:
     except x509.ExtensionNotFound:
         listed = x509.SubjectAlternativeName([])
     return Subject(str(names[0].value) if names else "", tuple(str(item.value) for item in listed))
+
+
+def own_uuid() -> str:
+    """This node's UUID, from its certificate; empty before it has one."""
+    try:
+        return next(iter(subject(paths.here().node_certificate.read_text()).alt_names), "")
+    except FileNotFoundError:
+        return ""
 
 
 def same_issuer(pem: str, authority_pem: str) -> bool:
