@@ -102,15 +102,18 @@ class World:
         self.said, self.jobs = [], []
         for item in config.instances.values():
             for one in config.disks_of(item):
-                self.files[self._place(item.primary_node, one)] = File(
-                    disk=one.uuid, size=one.size, epoch=item.owner_epoch, content="installed")
+                self._installed(item, one)
+
+    def _installed(self, item, one):
+        """A disk as it is when the test begins."""
+        self.files[self._place(item.primary_node, one)] = File(
+            disk=one.uuid, size=one.size, epoch=item.owner_epoch, content="installed")
 
     def run(self, item, node=None, **more):
         """Let the guest of an instance run."""
         node = node or item.primary_node
+        self._disks_open(node, self.config.disks_of(item), item.uuid, item.owner_epoch)
         self.guests[node][item.uuid] = Process(epoch=item.owner_epoch, **more)
-        for one in self.config.disks_of(item):
-            self.files[self._place(node, one)].open_on.add(node)
         return self
 
     def running(self, uuid):
@@ -139,8 +142,7 @@ class World:
             case Put() | Update() | Delete():
                 self._change([action], results)
             case Several():
-                assert all(isinstance(item, (Put, Update, Delete)) for item in action.actions)
-                self._change(action.actions, results)
+                return self._several(action.actions, results)
             case Call() | Task():
                 kind = CALLS[action.call]
                 assert kind.task == isinstance(action, Task), action.call
@@ -154,6 +156,22 @@ class World:
             case Sleep() | Master():
                 pass
         return None
+
+    def _several(self, actions, results):
+        """Changes of the configuration first; of the others all are done, then the first failure is raised."""
+        changes = [item for item in actions if isinstance(item, (Put, Update, Delete))]
+        if changes:
+            self._change(changes, results)
+        found, failed = [], []
+        for item in actions:
+            try:
+                found.append(None if item in changes else self.act(item, results))
+            except Error as err:
+                found.append(None)
+                failed.append(err)
+        if failed:
+            raise failed[0]
+        return found
 
     def _change(self, actions, results):
         asyncio.run(self._write(filled(actions, results)))
@@ -200,6 +218,8 @@ class World:
     # --- disks -----------------------------------------------------------------------------------------
 
     def _place(self, node, one):
+        if one.lvm is not None:
+            return f"{node}:{one.lvm.vg}/{one.lvm.lv}"
         return one.file.path if one.dev_type is DiskTemplate.SHAREDFILE else f"{node}:{one.file.path}"
 
     def _disk_create(self, node, disk, owner_epoch, wipe):
@@ -218,12 +238,15 @@ class World:
         for one in disks:
             file = self.files.get(self._place(node, one))
             if file is None:
-                raise StorageError(detail=f"the disk file {one.file.path} is not there")
+                raise StorageError(detail=f"the disk {self._path(one)} is not there")
             if file.epoch > owner_epoch:
-                raise StaleOwner(disk=one.file.path, theirs=file.epoch, ours=owner_epoch)
+                raise StaleOwner(disk=self._path(one), theirs=file.epoch, ours=owner_epoch)
             file.epoch = owner_epoch
             file.open_on.add(node)
-        return [one.file.path for one in disks]
+        return [self._path(one) for one in disks]
+
+    def _path(self, one):
+        return one.file.path if one.file is not None else f"/dev/{one.lvm.vg}/{one.lvm.lv}"
 
     def _disks_close(self, node, disks, instance):
         for one in disks:
@@ -232,9 +255,16 @@ class World:
 
     def _disks_status(self, node, disks):
         found = [(one, self.files.get(self._place(node, one))) for one in disks]
-        return [{"path": one.file.path, "exists": file is not None, "size": file.size if file else 0,
-                 "open": file is not None and node in file.open_on, "used": any(self.guests.values())}
+        return [{"path": self._path(one), "exists": file is not None, "size": file.size if file else 0,
+                 "open": file is not None and node in file.open_on, "used": any(self.guests.values()),
+                 "owner_epoch": file.epoch if file else 0, "major": None, "minor": None, "mirror": None}
                 for one, file in found]
+
+    def _volumes_list(self, node):
+        volumes = {place.partition(":")[2]: file for place, file in self.files.items()
+                   if place.startswith(f"{node}:") and not place.startswith(f"{node}:/")}
+        return [{"vg": place.split("/")[0], "name": place.split("/")[1], "size": file.size, "devices": ["sda2"],
+                 "online": node in file.open_on} for place, file in volumes.items()]
 
     def _disks_rename(self, node, disks, new):
         for old, later in zip(disks, new, strict=True):
@@ -245,7 +275,7 @@ class World:
         for one in disks:
             file = self.files[self._place(node, one)]
             if node not in file.open_on:
-                raise ExecError(detail=f"{one.file.path} is not open")
+                raise ExecError(detail=f"{self._path(one)} is not open")
             file.content = content
 
     def _os_create(self, node, os, disks, env):
