@@ -28,8 +28,8 @@ check: setup lint  ## the quick part: lint and unit tests
 	$(BIN)/pytest -q test/lint test/unit
 
 lint: setup  ## ruff and mypy --strict
-	$(BIN)/ruff check lib tools test bench setup.py
-	$(BIN)/mypy -p gantry -p vcluster -p hbal -p manual
+	$(BIN)/ruff check lib tools test bench qa setup.py
+	$(BIN)/mypy -p gantry -p vcluster -p hbal -p manual -p qa
 
 man: setup  ## make the manual pages anew, after a command, an option or a text of man/*.rst changed
 	$(BIN)/python tools/make-man

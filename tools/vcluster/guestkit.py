@@ -96,8 +96,8 @@ def _make(folder: Path) -> None:
     if platform.machine() not in ("x86_64", "AMD64"):
         raise GuestKitError(detail=f"the small guest is made for x86_64 only, this machine is {platform.machine()}")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        kernel, modules = _find_kernel(Path(scratch))
-        image = _initramfs(_find_busybox(Path(scratch)).read_bytes(), modules)
+        kernel, modules = find_kernel(Path(scratch))
+        image = _initramfs(find_busybox(Path(scratch)).read_bytes(), modules)
         write_atomic(folder / "vmlinuz", kernel.read_bytes(), mode=0o644)
         write_atomic(folder / "initramfs", image, mode=0o644)
         write_atomic(folder / "stamp", f"{_recipe()} {modules.name}\n", mode=0o644)
@@ -114,7 +114,7 @@ def _initramfs(busybox: bytes, modules: Path) -> bytes:
     return initramfs.cpio(entries)
 
 
-def _find_kernel(scratch: Path) -> tuple[Path, Path]:
+def find_kernel(scratch: Path) -> tuple[Path, Path]:
     """(kernel, its module folder).  Debian's cloud kernel boots twice as fast as the others, so it is
     preferred even if it has to be fetched."""
     local = _local_kernels(Path("/boot"), Path("/lib/modules"))
@@ -152,7 +152,7 @@ def _packaged_kernel(scratch: Path) -> tuple[Path, Path]:
     return local[-1]
 
 
-def _find_busybox(scratch: Path) -> Path:
+def find_busybox(scratch: Path) -> Path:
     """A busybox that needs no libraries."""
     own = shutil.which("busybox")
     if own and b"/ld-linux" not in Path(own).read_bytes():

@@ -68,8 +68,8 @@ def kernel(tmp_path, monkeypatch) -> Path:
     def find(_scratch):
         asked.write_text(asked.read_text() + "x")
         return source / "vmlinuz", source / "modules"
-    monkeypatch.setattr(guestkit, "_find_kernel", find)
-    monkeypatch.setattr(guestkit, "_find_busybox", lambda _scratch: source / "busybox")
+    monkeypatch.setattr(guestkit, "find_kernel", find)
+    monkeypatch.setattr(guestkit, "find_busybox", lambda _scratch: source / "busybox")
     return asked
 
 
