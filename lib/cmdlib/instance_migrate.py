@@ -8,7 +8,7 @@ From then on the plan is only continued: the guest runs on the target, and nowhe
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import checks, move, placement, steps, vmspec
+from gantry.cmdlib import checks, mirror_state, move, move_mirrored, placement, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config import effective
@@ -45,7 +45,7 @@ Seen = Migration | move.Failover | move.Cleanup
 
 
 class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate):
-    """For running instances whose disks every node can open."""
+    """For running instances whose disks every node can open, or that are mirrored: these go to their secondary node."""
 
     def locks(self, view: View) -> Locks:
         return move.locks(view, view.config.instance(self.op.instance_name),
@@ -54,21 +54,24 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
     async def check(self, view: View) -> Seen:
         op, config = self.op, view.config
         guest = steps.guest_of(config, config.instance(op.instance_name))
-        move.require_shared(guest.instance, "migrations")
+        move.require_movable(guest.instance, "migrations")
         extra = {"MIGRATE_LIVE": self._live(guest, view), "MIGRATE_CLEANUP": op.cleanup,
                  "ALLOW_RUNTIME_CHANGES": op.allow_runtime_changes}
         if op.cleanup:
             hooks = move.moved_hooks(config, "instance-migrate", guest, guest.node, extra, source_before=True)
             return await move.check_cleanup(view, guest, hooks)
-        target = await placement.move_target(view, guest.instance, op.target_node, op.iallocator)
+        if move_mirrored.is_mirrored(guest.instance):
+            target = move_mirrored.target(config, guest.instance, op.target_node, op.iallocator, what="migrated")
+        else:
+            target = await placement.move_target(view, guest.instance, op.target_node, op.iallocator)
         hooks = move.moved_hooks(config, "instance-migrate", guest, target, extra, source_before=True)
         why = await self._impossible(view, guest)
         if why is not None or move.runs_as_failover(config, guest.instance):
             if why is not None and not op.allow_failover:
                 raise WrongState(detail=f"{why}, can't migrate: please use failover")
             view.say(f" - INFO: {why or 'always_failover is set'}, performing failover instead of migration")
-            return await move.check_failover(view, guest, target, hooks, ignore_ipolicy=op.ignore_ipolicy,
-                                             ignore_consistency=False)
+            check = move_mirrored.check_failover if guest.mirrored else move.check_failover
+            return await check(view, guest, target, hooks, ignore_ipolicy=op.ignore_ipolicy, ignore_consistency=False)
         return await self._migration(view, guest, target, hooks)
 
     def _live(self, guest: steps.Guest, view: View) -> bool:
@@ -99,11 +102,17 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
             raise WrongState(detail=f"Instance {guest.name} has just stopped on node {guest.place}")
         started = await view.nodes.call(guest.node.uuid, calls.instance_spec, instance=instance.uuid)
         spec: VmSpec = started or vmspec.build(config, instance, guest.disks)
+        now = {disk.uuid: disk for disk in guest.disks}
         spec = replace(spec, owner_epoch=max(instance.owner_epoch, running.owner_epoch) + 1,
-                       machine=running.machine or spec.machine)
+                       machine=running.machine or spec.machine,
+                       disks=tuple(replace(item, disk=now.get(item.disk.uuid, item.disk)) for item in spec.disks))
         hv = effective.hvparams(config, instance)
         await checks.hypervisor_on(view, [target.uuid], instance.hypervisor, spec.hvparams)
-        await move.disks_seen(view, guest, target)
+        if guest.mirrored:
+            view.say("* checking disk consistency between source and target")
+            mirror_state.require_synced(guest, await mirror_state.look(view, guest), "migrate")
+        else:
+            await move.disks_seen(view, guest, target)
         shrink = await self._shrink(view, guest, target, running)
         return Migration(guest=guest, target=target, spec=spec, memory=shrink or running.memory, shrink=shrink,
                          live=self._live(guest, view), bandwidth=int(hv.get("migration_bandwidth") or 32),
@@ -122,9 +131,9 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
 
     def plan(self, seen: Seen) -> Plan:
         if isinstance(seen, move.Cleanup):
-            return move.cleanup_plan(seen)
+            return move_mirrored.cleanup_plan(seen)
         if isinstance(seen, move.Failover):
-            return move.failover_plan(seen, timeout=FAILOVER_TIMEOUT, may_fail=False)
+            return move_mirrored.plan_of_failover(seen, timeout=FAILOVER_TIMEOUT, ignore=False)
         return Plan(steps=(*_prepare(seen), *_send(seen), *_finish(seen)))
 
     def hooks(self, seen: Seen) -> Hooks:
@@ -147,6 +156,8 @@ def _prepare(seen: Migration) -> list[Step]:
             return Call(node=guest.node.uuid, call="instance_balloon", args=_guest_args(seen, memory=memory))
         plan.append(Step(title=f"* shrinking the memory of instance {guest.name} to {seen.shrink}M",
                          action=balloon(seen.shrink), undo=balloon(seen.spec.memory), weight=2.0))
+    if guest.mirrored:
+        plan += move_mirrored.both_primary(guest, target, seen.spec.owner_epoch)
     accept = Call(node=target.uuid, call="migration_accept",
                   args={"spec": codec.encode(seen.spec), "listen": target.secondary_ip})
     plan.append(Step(title=f"* preparing {target.name} to accept the instance", action=accept, key="accept",
@@ -167,6 +178,7 @@ def _finish(seen: Migration) -> list[Step]:
     guest, target = seen.guest, seen.target
     switch = steps.update(guest.instance, primary_node=target.uuid, owner_epoch=seen.spec.owner_epoch)
     source = Call(node=guest.node.uuid, call="migration_finish_source", args=_guest_args(seen, success=True))
+    after = move_mirrored.turned(guest, target, epoch=seen.spec.owner_epoch)
     return [
         Step(title=f"* memory transfer complete, {target.name} is the primary node of instance {guest.name} now",
              action=switch),
@@ -174,4 +186,5 @@ def _finish(seen: Migration) -> list[Step]:
                                           " ms of ", ref("sent", "total_ms", default="?"), " ms"]])),
         Step(title=f"* finishing the migration on {target.name}",
              action=move.finish_target(seen.spec, target, success=True), weight=1.0, may_fail=True),
-        Step(title=f"* closing instance disks on node {guest.place}", action=source, weight=1.0, may_fail=True)]
+        Step(title=f"* closing instance disks on node {guest.place}", action=source, weight=1.0, may_fail=True),
+        *(move_mirrored.one_primary(after) if guest.mirrored else ())]

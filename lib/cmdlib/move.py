@@ -16,7 +16,7 @@ from gantry.cmdlib.base import Hooks, Locks
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.constants import SHARED_TEMPLATES
+from gantry.constants import SHARED_TEMPLATES, DiskTemplate
 from gantry.errors import NodeUnreachable, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Node
@@ -54,10 +54,12 @@ class Cleanup:
 
 
 def locks(view: View, instance: Instance, target: str | None) -> Locks:
-    """The instance, its node and the target; without a named target all nodes of the group."""
+    """The instance, its nodes and the target; without a named target all nodes of the group, unless only one can be."""
     config = view.config
     nodes = {instance.primary_node, *config.secondaries_of(instance)}
-    if target is not None:
+    if instance.disk_template is DiskTemplate.DRBD:
+        pass
+    elif target is not None:
         nodes.add(config.node(target).uuid)
     else:
         nodes |= {node.uuid for node in config.members_of(config.nodes[instance.primary_node].group)}
@@ -65,8 +67,8 @@ def locks(view: View, instance: Instance, target: str | None) -> Locks:
     return Locks(exclusive={"instance": frozenset({instance.name}), "node": found, "node-res": found})
 
 
-def require_shared(instance: Instance, what: str) -> None:
-    if instance.disk_template not in SHARED_TEMPLATES:
+def require_movable(instance: Instance, what: str) -> None:
+    if instance.disk_template not in SHARED_TEMPLATES and instance.disk_template is not DiskTemplate.DRBD:
         raise WrongState(detail=f"Instance's disk layout '{instance.disk_template}' does not allow {what}")
 
 
@@ -83,7 +85,10 @@ async def disks_seen(view: View, guest: steps.Guest, target: Node) -> None:
 
 
 def move_env(guest: steps.Guest, target: Node) -> dict[str, Any]:
-    return {"OLD_PRIMARY": guest.place, "NEW_PRIMARY": target.name, "OLD_SECONDARY": "", "NEW_SECONDARY": ""}
+    """The two nodes of mirrored disks change places."""
+    return {"OLD_PRIMARY": guest.place, "NEW_PRIMARY": target.name,
+            "OLD_SECONDARY": target.name if guest.mirrored else "",
+            "NEW_SECONDARY": guest.place if guest.mirrored else ""}
 
 
 def moved_hooks(config: Config, path: str, guest: steps.Guest, target: Node, extra: Mapping[str, Any], *,
@@ -102,6 +107,15 @@ def moved_hooks(config: Config, path: str, guest: steps.Guest, target: Node, ext
 
 async def check_failover(view: View, guest: steps.Guest, target: Node, hooks: Hooks, *, ignore_ipolicy: bool,
                          ignore_consistency: bool) -> Failover:
+    there = await ready(view, guest, target, ignore_ipolicy=ignore_ipolicy)
+    await _tolerant_disks(view, guest, target, ignore=ignore_consistency)
+    reachable, runs = await source(view, guest, target, ignore=ignore_consistency)
+    back = vmspec.build(view.config, guest.instance, guest.disks) if runs else None
+    return Failover(guest=guest, target=target, there=there, back=back, reachable=reachable, hooks=hooks)
+
+
+async def ready(view: View, guest: steps.Guest, target: Node, *, ignore_ipolicy: bool) -> VmSpec:
+    """The guest as it will be on the target, which can take it."""
     config, instance = view.config, guest.instance
     moved = replace(instance, primary_node=target.uuid, owner_epoch=instance.owner_epoch + 1)
     checks.policy(view, moved, guest.disks, ignore=ignore_ipolicy, node=target.uuid)
@@ -111,10 +125,7 @@ async def check_failover(view: View, guest: steps.Guest, target: Node, hooks: Ho
         await checks.memory(view, target.uuid, there.memory, f"failing over instance {guest.name}")
     else:
         view.say(" - INFO: Not checking memory on the target node as instance will not be started")
-    await _tolerant_disks(view, guest, target, ignore=ignore_consistency)
-    reachable, runs = await _source(view, guest, target, ignore=ignore_consistency)
-    back = vmspec.build(config, instance, guest.disks) if runs else None
-    return Failover(guest=guest, target=target, there=there, back=back, reachable=reachable, hooks=hooks)
+    return there
 
 
 async def _tolerant_disks(view: View, guest: steps.Guest, target: Node, *, ignore: bool) -> None:
@@ -126,7 +137,7 @@ async def _tolerant_disks(view: View, guest: steps.Guest, target: Node, *, ignor
         view.warn(str(err))
 
 
-async def _source(view: View, guest: steps.Guest, target: Node, *, ignore: bool) -> tuple[bool, bool]:
+async def source(view: View, guest: steps.Guest, target: Node, *, ignore: bool) -> tuple[bool, bool]:
     """(whether the old node can be asked to stop the guest, whether the guest runs there)."""
     if guest.node.offline:
         view.warn(f"Could not shutdown instance {guest.name} on node {guest.place}: it is marked offline, so it is "
@@ -147,7 +158,7 @@ async def _source(view: View, guest: steps.Guest, target: Node, *, ignore: bool)
 async def _used(view: View, guest: steps.Guest, target: Node) -> bool:
     """Whether somebody runs the guest, as the target sees it on its disks."""
     found = await view.nodes.call(target.uuid, calls.disks_status, disks=list(guest.disks)) if guest.disks else []
-    return any(state.get("used") for state in found)
+    return any(state.get("used") or (state.get("mirror") or {}).get("peer_role") == "Primary" for state in found)
 
 
 def failover_plan(seen: Failover, *, timeout: float, may_fail: bool) -> Plan:
@@ -176,6 +187,8 @@ async def check_cleanup(view: View, guest: steps.Guest, hooks: Hooks) -> Cleanup
     """Find where the guest really is; raises WrongState when that cannot be told."""
     config, instance = view.config, guest.instance
     nodes = [node.uuid for node in config.members_of(guest.node.group) if node.vm_capable and not node.offline]
+    if guest.mirrored:
+        nodes = [node.uuid for node in (guest.node, *guest.peers) if not node.offline]
     found = await checks.elsewhere(view, instance, nodes)
     running = [node for node, status in found.items() if status.state == "running"]
     names = ", ".join(sorted(config.names_of(found)))

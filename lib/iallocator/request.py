@@ -71,7 +71,7 @@ def allocate(wanted: Wanted) -> Json:
 def relocate(config: Config, instance: Instance) -> Json:
     """Find another node for an instance: a secondary, or a primary where all nodes can open the disks."""
     disks = disks_of(config, instance)
-    leaves = disks[0].nodes[1] if disks and len(disks[0].nodes) > 1 else instance.primary_node
+    leaves = next(iter(config.secondaries_of(instance)), instance.primary_node)
     return {"type": "relocate", "name": instance.name, "required_nodes": 1,
             "disk_space_total": space(instance.disk_template, [disk.size for disk in disks]),
             "relocate_from": [config.nodes[leaves].name]}
