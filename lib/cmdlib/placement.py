@@ -116,3 +116,13 @@ async def move_target(view: View, instance: Instance, node: str | None, iallocat
         raise WrongInput(detail=f"Cannot migrate or fail over instance {instance.name} to its primary node "
                                 f"{found.name}")
     return found
+
+
+async def new_secondary(view: View, instance: Instance, node: str | None, iallocator: str | None) -> Node:
+    """Where the mirrors of an instance are to go: the node named, or the one an allocator chooses."""
+    if node is not None:
+        return target(view.config, node)
+    allocator = _allocator(view.config, node, iallocator)
+    names = await _ask(view, allocator, request.relocate(view.config, instance))
+    view.say(f" - INFO: Selected new secondary node {names[0]} for instance {instance.name} via iallocator {allocator}")
+    return target(view.config, names[0])

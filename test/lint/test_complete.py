@@ -31,7 +31,6 @@ WITHOUT_UNIT: dict[str, str] = {
     "OP_EXT_STORAGE_DIAGNOSE": "the ext storage driver",
     "OP_GROUP_EVACUATE": _ALLOCATOR, "OP_INSTANCE_CHANGE_GROUP": _ALLOCATOR, "OP_TEST_ALLOCATOR": _ALLOCATOR,
     "OP_INSTANCE_MOVE": "copying disks between nodes",
-    "OP_INSTANCE_REPLACE_DISKS": "the DRBD storage driver",
     "OP_NODE_MODIFY_STORAGE": _LVM, "OP_REPAIR_NODE_STORAGE": _LVM,
     "OP_NODE_POWERCYCLE": "a node call that reboots a real machine",
     "OP_OOB_COMMAND": "running out-of-band programs on the master",
