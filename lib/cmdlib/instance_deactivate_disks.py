@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""OP_INSTANCE_DEACTIVATE_DISKS: close the disks on the primary node."""
+"""OP_INSTANCE_DEACTIVATE_DISKS: close the disks, on the primary node and then their mirrors."""
 
-from gantry.cmdlib import checks, steps
+from gantry.cmdlib import checks, mirror, steps
 from gantry.cmdlib.base import Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.constants import AdminState
@@ -14,16 +14,17 @@ class InstanceDeactivateDisksUnit(LogicalUnit[InstanceDeactivateDisks, steps.Gue
 
     def locks(self, view: View) -> Locks:
         instance = view.config.instance(self.op.instance_name)
-        return Locks(exclusive={"instance": frozenset({instance.name}), "node": frozenset({instance.primary_node})})
+        nodes = frozenset({instance.primary_node, *view.config.secondaries_of(instance)})
+        return Locks(exclusive={"instance": frozenset({instance.name}), "node": nodes})
 
     async def check(self, view: View) -> steps.Guest:
         guest = steps.guest_of(view.config, view.config.instance(self.op.instance_name))
         if self.op.force:
             checks.online(view.config, guest.node.uuid)
-            return guest
+            return await mirror.answering(view, guest)
         checks.admin_state(guest.instance, (AdminState.DOWN,), "cannot shutdown disks")
         await checks.not_running(view, guest.instance, "cannot shutdown disks")
-        return guest
+        return await mirror.answering(view, guest)
 
     def plan(self, seen: steps.Guest) -> Plan:
         return Plan(steps=(*steps.close_disks(seen),

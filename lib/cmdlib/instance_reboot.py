@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from gantry.cmdlib import checks, hookenv, steps, vmspec
+from gantry.cmdlib import checks, hookenv, mirror, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config import effective
@@ -13,11 +13,15 @@ from gantry.objects.vm import VmSpec
 from gantry.opcodes.instance import InstanceReboot
 
 
+IGNORE = "bring it back, mark it offline when it is gone (gnt-node modify -O yes), or use --ignore-secondaries"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ready:
     guest: steps.Guest
     spec: VmSpec
     running: bool
+    claim: tuple[Step, ...]
     hooks: Hooks
 
 
@@ -35,6 +39,9 @@ class InstanceRebootUnit(LogicalUnit[InstanceReboot, Ready], op=InstanceReboot):
         checks.admin_state(guest.instance, (AdminState.UP, AdminState.DOWN), "cannot reboot")
         checks.online(config, guest.node.uuid)
         running = await checks.status(view, guest.instance)
+        if running is None or op.reboot_type == "full":
+            guest = await mirror.answering(view, guest, must="" if op.ignore_secondaries else IGNORE)
+        guest, claim = mirror.claimed(config, guest) if running is None else (guest, ())
         spec = vmspec.build(config, guest.instance, guest.disks)
         if op.reboot_type != "soft" or running is None:
             hv = effective.hvparams(config, guest.instance)
@@ -44,7 +51,7 @@ class InstanceRebootUnit(LogicalUnit[InstanceReboot, Ready], op=InstanceReboot):
                 await checks.memory(view, guest.node.uuid, wanted, f"rebooting instance {guest.name}")
         extra = {"IGNORE_SECONDARIES": op.ignore_secondaries, "REBOOT_TYPE": op.reboot_type,
                  "SHUTDOWN_TIMEOUT": op.shutdown_timeout}
-        return Ready(guest=guest, spec=spec, running=running is not None,
+        return Ready(guest=guest, spec=spec, running=running is not None, claim=claim,
                      hooks=hookenv.on_instance(config, "instance-reboot", guest.instance, extra))
 
     def plan(self, seen: Ready) -> Plan:
@@ -52,7 +59,8 @@ class InstanceRebootUnit(LogicalUnit[InstanceReboot, Ready], op=InstanceReboot):
         remember = steps.remember(guest, f"remembering that instance {guest.name} is to run",
                                   admin_state=AdminState.UP, admin_state_source="admin", disks_active=True)
         if not seen.running:
-            return Plan(steps=(*remember, *steps.open_disks(guest), *steps.start(guest, seen.spec)))
+            opened = steps.open_disks(guest, strict=not op.ignore_secondaries)
+            return Plan(steps=(*remember, *seen.claim, *opened, *steps.start(guest, seen.spec)))
         if op.reboot_type == "soft":
             reset = Call(node=guest.node.uuid, call="instance_reset", args={
                 "instance": guest.instance.uuid, "hypervisor": str(guest.instance.hypervisor)})

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, hookenv, osenv, steps
+from gantry.cmdlib import checks, hookenv, mirror, osenv, steps
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.constants import AdminState
@@ -36,6 +36,7 @@ class InstanceReinstallUnit(LogicalUnit[InstanceReinstall, Again], op=InstanceRe
         await checks.not_running(view, guest.instance, "cannot reinstall")
         if not guest.disks:
             raise WrongInput(detail=f"Instance '{guest.name}' has no disks, there is nothing to reinstall")
+        guest = await mirror.answering(view, guest)
         old = guest.instance
         instance = replace(old, os=op.os_type or old.os, osparams=merge_own(old.osparams, op.osparams or {}),
                            osparams_private=merge_own(old.osparams_private, op.osparams_private or {}))
@@ -56,7 +57,8 @@ class InstanceReinstallUnit(LogicalUnit[InstanceReinstall, Again], op=InstanceRe
         plan += steps.open_disks(guest)
         plan.append(steps.os_script(seen.new, "os_create", seen.env, "Running the instance OS create scripts... "
                                     f"{new.os} for {guest.name} on {guest.place}"))
-        plan += steps.close_disks(guest)
+        if not guest.instance.disks_active:
+            plan += steps.close_disks(guest)
         return Plan(steps=tuple(plan))
 
     def hooks(self, seen: Again) -> Hooks:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, disks, hookenv, osenv, steps
+from gantry.cmdlib import checks, disks, hookenv, mirror, osenv, steps
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.constants import AdminState
@@ -32,7 +32,7 @@ class InstanceRenameUnit(LogicalUnit[InstanceRename, Renaming], op=InstanceRenam
 
     async def check(self, view: View) -> Renaming:
         op, config = self.op, view.config
-        guest = steps.guest_of(config, config.instance(op.instance_name))
+        guest = await mirror.answering(view, steps.guest_of(config, config.instance(op.instance_name)))
         checks.admin_state(guest.instance, (AdminState.DOWN, AdminState.OFFLINE), "cannot rename")
         await checks.not_running(view, guest.instance, "cannot rename")
         name, _ = await checks.name(view, op.new_name, name_check=op.name_check, ip_check=op.ip_check)
@@ -59,7 +59,8 @@ class InstanceRenameUnit(LogicalUnit[InstanceRename, Renaming], op=InstanceRenam
             plan += [replace(step, may_fail=True) for step in steps.open_disks(new)]
             plan.append(steps.os_script(new, "os_rename", seen.env, "* running the instance OS rename script... "
                                         f"{guest.instance.os} for {new.name} on {guest.place}", may_fail=True))
-            plan += steps.close_disks(new, may_fail=True)
+            if not guest.instance.disks_active:
+                plan += steps.close_disks(new, may_fail=True)
         return Plan(steps=tuple(plan), result=new.name, reserves=(("name", new.name),))
 
     def hooks(self, seen: Renaming) -> Hooks:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from gantry.cmdlib import checks, hookenv, steps, vmspec
+from gantry.cmdlib import checks, hookenv, mirror, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.constants import AdminState
@@ -38,6 +38,7 @@ class InstanceShutdownUnit(LogicalUnit[InstanceShutdown, Ready], op=InstanceShut
             view.warn("Ignoring offline primary node")
         else:
             checks.online(config, guest.node.uuid)
+            guest = await mirror.answering(view, guest)
             if await checks.status(view, guest.instance):
                 spec = vmspec.build(config, guest.instance, guest.disks)
         return Ready(guest=guest, spec=spec, hooks=hookenv.on_instance(config, "instance-stop", guest.instance,

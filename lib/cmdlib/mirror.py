@@ -16,7 +16,7 @@ from gantry.cmdlib.steps import Guest
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
 from gantry.constants import FIRST_PORT, LAST_PORT
-from gantry.errors import NodeError, NoResources
+from gantry.errors import NodeError, NoResources, WrongState
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, DrbdEnd, DrbdLocation, LvmLocation
 from gantry.objects.plan import Call, Several, Step, Task
@@ -99,19 +99,38 @@ def reserves(disks: Iterable[Disk]) -> tuple[tuple[str, str], ...]:
 # --- who can be asked ----------------------------------------------------------------------------------------
 
 
-async def answering(view: View, guest: Guest, *, what: str = "left alone") -> Guest:
-    """`guest` with those peers that answer; one that is away is a warning, `what` says what becomes of its mirror."""
+async def answering(view: View, guest: Guest, *, what: str = "left out", must: str = "") -> Guest:
+    """`guest` with those peers that answer; `what` becomes of the mirror of one that is away.
+
+    A node that is marked offline is a warning.  So is one that does not answer, unless `must` says what the operator
+    can do about that: then it is refused (WrongState).
+    """
     if not guest.mirrored:
         return guest
     found = []
     for uuid in view.config.secondaries_of(guest.instance):
         node = view.config.nodes[uuid]
         why = "it is marked offline" if node.offline else await _silent(view, uuid)
+        if why and must and not node.offline:
+            raise WrongState(detail=f"Disk consistency error: secondary node {node.name} of instance {guest.name} does "
+                                    f"not answer ({why}); {must}")
         if why:
-            view.warn(f"the mirror of instance {guest.name} on secondary node {node.name} is {what}: {why}")
+            view.warn(f"The mirror of instance {guest.name} on secondary node {node.name} is {what}: {why}")
         else:
             found.append(node)
     return replace(guest, peers=tuple(found))
+
+
+def claimed(config: Config, guest: Guest) -> tuple[Guest, tuple[Step, ...]]:
+    """For a guest whose disks are about to be opened: where an end is left out, a new owner, and the step that records
+    it.  So the end that is left out is known to be old from then on.
+    """
+    if not alone(config, guest) or guest.instance.disks_active:
+        return guest, ()
+    instance = replace(guest.instance, owner_epoch=guest.instance.owner_epoch + 1)
+    record = steps.update(instance, owner_epoch=instance.owner_epoch)
+    title = f"recording that instance {guest.name} goes on without its mirror"
+    return replace(guest, instance=instance), (Step(title=title, action=record, undo=record),)
 
 
 async def _silent(view: View, node: str) -> str:

@@ -130,18 +130,18 @@ def close(guest: Guest, node: str) -> Call:
     return disks_call("disks_close", guest, node)
 
 
-def open_disks(guest: Guest, *, node: Node | None = None, epoch: int = 0) -> tuple[Step, ...]:
+def open_disks(guest: Guest, *, node: Node | None = None, epoch: int = 0, strict: bool = False) -> tuple[Step, ...]:
     """Open the disks on the primary node; its result (key `disks`) is the list of paths.
 
-    Mirrors on peers are brought up first; one that cannot be is a warning, the primary decides whether its own data
-    will do.  Undone, all are closed, but mirrors that were to be up before stay so.
+    Mirrors on peers are brought up first; one that cannot be is a warning (unless `strict`), the primary decides
+    whether its own data will do.  Undone, all are closed, but mirrors that were to be up before stay so.
     """
     where, epoch = node or guest.node, epoch or guest.instance.owner_epoch
     if not guest.disks:
         return ()
     kept = guest.mirrored and guest.instance.disks_active
     plan = [Step(title=f"* assembling the disks of instance {guest.name} on secondary node {peer.name}",
-                 action=disks_call("disks_assemble", guest, peer.uuid, owner_epoch=epoch), may_fail=True,
+                 action=disks_call("disks_assemble", guest, peer.uuid, owner_epoch=epoch), may_fail=not strict,
                  undo=None if kept else close(guest, peer.uuid), weight=CALL_SECONDS)
             for peer in guest.peers if peer.uuid != where.uuid]
     plan.append(Step(title=f"* activating the disks of instance {guest.name} on {where.name}", key="disks",
@@ -151,13 +151,19 @@ def open_disks(guest: Guest, *, node: Node | None = None, epoch: int = 0) -> tup
 
 
 def close_disks(guest: Guest, *, may_fail: bool = False) -> tuple[Step, ...]:
-    """Close them on the primary node, then the mirrors on peers; of these a failure is a warning."""
+    """Close them on the primary node, then the mirrors on peers; of these a failure is a warning.
+
+    Undone, mirrored disks that were in use are up again.
+    """
     if not guest.disks:
         return ()
+    epoch, again = guest.instance.owner_epoch, guest.mirrored and guest.instance.disks_active
     plan = [Step(title=f"* deactivating the disks of instance {guest.name} on {guest.place}",
-                 action=close(guest, guest.node.uuid), weight=CALL_SECONDS, may_fail=may_fail)]
+                 action=close(guest, guest.node.uuid), weight=CALL_SECONDS, may_fail=may_fail,
+                 undo=disks_call("disks_open", guest, guest.node.uuid, owner_epoch=epoch) if again else None)]
     plan += [Step(title=f"* deactivating the disks of instance {guest.name} on secondary node {peer.name}",
-                  action=close(guest, peer.uuid), weight=CALL_SECONDS, may_fail=True)
+                  action=close(guest, peer.uuid), weight=CALL_SECONDS, may_fail=True,
+                  undo=disks_call("disks_assemble", guest, peer.uuid, owner_epoch=epoch) if again else None)
              for peer in guest.peers if peer.uuid != guest.node.uuid]
     return tuple(plan)
 
