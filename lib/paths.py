@@ -100,6 +100,11 @@ class Paths:
         return self.state / "vm"
 
     @cached_property
+    def exchanged(self) -> Path:
+        """Disks that running guests went over to, until the master has recorded it."""
+        return self.state / "exchanged"
+
+    @cached_property
     def fake_vms(self) -> Path:
         return self.run / "fake-hypervisor"
 

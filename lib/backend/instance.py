@@ -6,7 +6,7 @@ from typing import Any
 
 from gantry.backend import disk
 from gantry.errors import ConfigurationError, Error
-from gantry.hypervisor import base
+from gantry.hypervisor import base, exchanged
 from gantry.hypervisor.base import Hypervisor, Progress
 from gantry.objects.vm import Console, VmSpec, VmStatus
 
@@ -20,9 +20,8 @@ def instances_info(*, hypervisors: list[str]) -> list[VmStatus]:
 def instance_spec(*, instance: str) -> VmSpec | None:
     for name in ("kvm", "fake"):
         driver = base.load(name)
-        found = known_spec(driver, instance)
-        if found is not None and runs(driver, instance):
-            return found
+        if known_spec(driver, instance) is not None and runs(driver, instance):
+            return driver.present(instance)
     return None
 
 
@@ -81,6 +80,8 @@ def open_disks(spec: VmSpec) -> dict[str, str]:
     """Paths by disk UUID; raises StaleOwner."""
     found = disk.disks_open(disks=[item.disk for item in spec.disks], instance=spec.name,
                             owner_epoch=spec.owner_epoch)
+    for item in spec.disks:  # the configuration names the disk that counts by now
+        exchanged.forget(item.disk.uuid)
     return {item.disk.uuid: path for item, path in zip(spec.disks, found, strict=True)}
 
 

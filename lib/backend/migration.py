@@ -6,7 +6,7 @@ from typing import Any
 from gantry.backend.instance import close_disks, known_spec, open_disks
 from gantry.hypervisor import base
 from gantry.hypervisor.base import Progress
-from gantry.objects.vm import MigrationStatus, VmSpec
+from gantry.objects.vm import DiskTarget, MigrationStatus, VmSpec
 
 
 def migration_accept(*, spec: VmSpec, listen: str) -> dict[str, Any]:
@@ -17,6 +17,15 @@ def migration_accept(*, spec: VmSpec, listen: str) -> dict[str, Any]:
     except BaseException:
         close_disks(driver, spec)
         raise
+
+
+def migration_receive_disks(*, spec: VmSpec, listen: str) -> DiskTarget:
+    return base.load(spec.hypervisor).receive_disks(spec.uuid, listen=listen)
+
+
+def migration_mirror_disks(*, instance: str, hypervisor: str, target: DiskTarget, bandwidth: int,
+                           progress: Progress) -> None:
+    base.load(hypervisor).mirror_disks(instance, target, bandwidth=bandwidth, progress=progress)
 
 
 def migration_send(*, instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int, downtime: int,

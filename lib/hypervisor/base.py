@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from gantry.errors import NotFound
-from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+from gantry.objects.instance import Disk
+from gantry.objects.vm import Console, DeviceChange, DiskTarget, MigrationStatus, VmDisk, VmNic, VmSpec, VmStatus
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0..1) and a message."""
@@ -64,9 +65,18 @@ class Hypervisor(ABC):
         """Target of a migration: wait for the guest; the URI the source must send to."""
 
     @abstractmethod
+    def receive_disks(self, guest: str, *, listen: str) -> DiskTarget:
+        """Target of a migration, after `accept`: let the source write the guest's disks; asked again, the same."""
+
+    @abstractmethod
+    def mirror_disks(self, guest: str, target: DiskTarget, *, bandwidth: int, progress: Progress) -> None:
+        """Source, before `send`: copy all disks there, and from then on each write as well, until `send` has handed
+        the guest over.  When it fails or `progress` raises, nothing is left of it.  `bandwidth` in MiB/s, 0: any."""
+
+    @abstractmethod
     def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
              progress: Progress) -> MigrationStatus:
-        """Source of a migration; raises when it failed, and then the guest runs here on."""
+        """Source of a migration; raises when it failed, and then the guest runs here on, its disks copied no more."""
 
     @abstractmethod
     def finish_target(self, spec: VmSpec, *, success: bool) -> bool:
@@ -74,7 +84,45 @@ class Hypervisor(ABC):
         come in already stays."""
 
     @abstractmethod
-    def finish_source(self, guest: str, *, success: bool) -> None: ...
+    def finish_source(self, guest: str, *, success: bool) -> None:
+        """End the guest's process here; without `success` let it run on, its disks copied no more."""
+
+    # --- devices of a guest that runs ---
+
+    def present(self, guest: str) -> VmSpec | None:
+        """As `spec`, without the devices that the guest has let go of since it was last asked to."""
+        return self.spec(guest)
+
+    @abstractmethod
+    def obstacle(self, guest: str, change: DeviceChange) -> str:
+        """Why these devices cannot be changed while the guest runs, as a sentence; empty when they can."""
+
+    @abstractmethod
+    def plug_disk(self, guest: str, disk: VmDisk, path: str, *, index: int) -> None:
+        """Give it the opened disk; what it is given and loses is remembered in its spec."""
+
+    @abstractmethod
+    def unplug_disk(self, guest: str, uuid: str) -> None:
+        """Return when the guest has let go of the disk, or does not run; raises when it does not let go."""
+
+    @abstractmethod
+    def plug_nic(self, guest: str, nic: VmNic, *, index: int) -> None: ...
+
+    @abstractmethod
+    def unplug_nic(self, guest: str, uuid: str) -> None:
+        """As `unplug_disk`."""
+
+    @abstractmethod
+    def resize_disk(self, guest: str, uuid: str, *, size: int) -> None:
+        """Show the guest that its disk has grown to `size` MiB; harmless when it does not run or lacks the disk."""
+
+    @abstractmethod
+    def exchange_disk(self, guest: str, new: Disk, path: str, *, progress: Progress) -> None:
+        """Copy the disk of the same UUID that the guest uses onto the opened `new`, and let it use that.
+
+        When `progress` raises or something fails, the guest uses one of the two, the spec tells which, and nothing
+        is left of the copying.  After a cut the same holds once this was called again, with either of the two.
+        """
 
     @abstractmethod
     def validate(self, hvparams: dict[str, Any]) -> None:

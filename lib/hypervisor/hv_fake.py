@@ -14,17 +14,29 @@ import builtins
 import contextlib
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gantry import paths
 from gantry.errors import ConfigurationError, HypervisorError
+from gantry.hypervisor import exchanged
 from gantry.hypervisor.base import Hypervisor, Progress
 from gantry.objects import codec
 from gantry.objects.hvparams import check
-from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+from gantry.objects.instance import Disk
+from gantry.objects.vm import (
+    Console,
+    DeviceChange,
+    DiskTarget,
+    MigrationStatus,
+    VmDisk,
+    VmNic,
+    VmSpec,
+    VmStatus,
+)
 from gantry.utils.files import write_atomic
 
 MACHINE = "fake-1.0"
@@ -39,6 +51,7 @@ class Guest:
     state: str
     memory: int
     resets: int = 0
+    disks: dict[str, str] = field(default_factory=dict)
 
 
 _LISTED: dict[Path, tuple[tuple[int, int], VmStatus | None]] = {}
@@ -80,7 +93,8 @@ class Fake(Hypervisor, name="fake"):
                                                  "end the migration first")
                 return _status(there)
             _check_disks(spec, disks)
-            guest = Guest(spec=spec, state="paused" if paused else "running", memory=spec.memory)
+            guest = Guest(spec=spec, state="paused" if paused else "running", memory=spec.memory,
+                          disks=disks)
             _write(guest)
             _count(spec.uuid)
         return _status(guest)
@@ -115,8 +129,24 @@ class Fake(Hypervisor, name="fake"):
         with _locked():
             if _running(spec) is None:
                 _check_disks(spec, disks)
-                _write(Guest(spec=spec, state="incoming", memory=spec.memory))
+                _write(Guest(spec=spec, state="incoming", memory=spec.memory, disks=disks))
         return f"{_URI}{_file(spec.uuid)}"
+
+    def receive_disks(self, guest: str, *, listen: str) -> DiskTarget:
+        found = _read(_file(guest))
+        if found is None or found.state != "incoming":
+            raise HypervisorError(detail=f"guest {guest} is not expected on this node")
+        return DiskTarget(host=f"{_URI}{_file(guest)}", port=0, key="")
+
+    def mirror_disks(self, guest: str, target: DiskTarget, *, bandwidth: int, progress: Progress) -> None:
+        with _locked():
+            source, there = _present(guest), _read(Path(target.host.removeprefix(_URI)))
+            if there is None or there.state != "incoming":
+                raise HypervisorError(detail=f"guest {source.spec.name}: its disks cannot be copied, nobody waits for "
+                                             f"them at {target.host}")
+            for number, (uuid, path) in enumerate(source.disks.items()):
+                progress(number / len(source.disks), f"copying disk/{number}")
+                _copy(path, there.disks[uuid])
 
     def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
              progress: Progress) -> MigrationStatus:
@@ -155,6 +185,78 @@ class Fake(Hypervisor, name="fake"):
                 _file(guest).unlink()
             elif found.state == "postmigrate":
                 _write(replace(found, state="running"))
+
+    # --- devices of a guest that runs ---
+
+    def obstacle(self, guest: str, change: DeviceChange) -> str:
+        try:
+            found = _present(guest)
+        except HypervisorError as err:
+            return str(err)
+        gone = {*change.disks_removed, *change.nics_removed}
+        taken = {item.pci for item in found.spec.disks if item.disk.uuid not in gone}
+        taken |= {nic.pci for nic in found.spec.nics if nic.uuid not in gone}
+        wanted = [disk.pci for disk in change.disks_added] + [nic.pci for nic in change.nics_added]
+        clash = next((slot for slot in wanted if slot in taken), None)
+        return "" if clash is None else f"PCI slot {clash} of guest {found.spec.name} is in use"
+
+    def _refuse(self, guest: str, change: DeviceChange) -> None:
+        why = self.obstacle(guest, change)
+        if why:
+            raise HypervisorError(detail=why)
+
+    def plug_disk(self, guest: str, disk: VmDisk, path: str, *, index: int) -> None:
+        with _locked():
+            found = _present(guest)
+            self._refuse(guest, DeviceChange(disks_added=(disk,), disks_removed=(disk.disk.uuid,)))
+            others = tuple(item for item in found.spec.disks if item.disk.uuid != disk.disk.uuid)
+            spec = replace(found.spec, disks=(*others[:index], disk, *others[index:]))
+            _check_disks(spec, later := found.disks | {disk.disk.uuid: path})
+            _write(replace(found, spec=spec, disks=later))
+
+    def unplug_disk(self, guest: str, uuid: str) -> None:
+        with _locked():
+            found = _read(_file(guest))
+            if found is not None:
+                left = tuple(item for item in found.spec.disks if item.disk.uuid != uuid)
+                paths_left = {name: path for name, path in found.disks.items() if name != uuid}
+                _write(replace(found, spec=replace(found.spec, disks=left), disks=paths_left))
+
+    def plug_nic(self, guest: str, nic: VmNic, *, index: int) -> None:
+        with _locked():
+            found = _present(guest)
+            self._refuse(guest, DeviceChange(nics_added=(nic,), nics_removed=(nic.uuid,)))
+            others = tuple(item for item in found.spec.nics if item.uuid != nic.uuid)
+            _write(replace(found, spec=replace(found.spec, nics=(*others[:index], nic, *others[index:]))))
+
+    def unplug_nic(self, guest: str, uuid: str) -> None:
+        with _locked():
+            found = _read(_file(guest))
+            if found is not None:
+                left = tuple(nic for nic in found.spec.nics if nic.uuid != uuid)
+                _write(replace(found, spec=replace(found.spec, nics=left)))
+
+    def resize_disk(self, guest: str, uuid: str, *, size: int) -> None:
+        with _locked():
+            found = _read(_file(guest))
+            if found is not None:
+                grown = tuple(replace(item, disk=replace(item.disk, size=max(size, item.disk.size)))
+                              if item.disk.uuid == uuid else item for item in found.spec.disks)
+                _write(replace(found, spec=replace(found.spec, disks=grown)))
+
+    def exchange_disk(self, guest: str, new: Disk, path: str, *, progress: Progress) -> None:
+        with _locked():
+            found = _present(guest)
+            if found.disks.get(new.uuid) == path:
+                return
+            old = next((item for item in found.spec.disks if item.disk.uuid == new.uuid), None)
+            if old is None:
+                raise HypervisorError(detail=f"guest {found.spec.name} has no disk {new.uuid}")
+            progress(0.5, f"copying disk {new.uuid}")
+            _copy(found.disks[new.uuid], path)
+            exchanged.remember(new)
+            later = tuple(replace(item, disk=new) if item is old else item for item in found.spec.disks)
+            _write(replace(found, spec=replace(found.spec, disks=later), disks=found.disks | {new.uuid: path}))
 
     def validate(self, hvparams: dict[str, Any]) -> None:
         check("fake", hvparams)
@@ -245,6 +347,11 @@ def _check_disks(spec: VmSpec, disks: dict[str, str]) -> None:
         if not path or not Path(path).exists():
             raise HypervisorError(detail=f"guest {spec.name}: disk {disk.disk.uuid} cannot be used: "
                                          f"{path or 'no path'} does not exist")
+
+
+def _copy(old: str, new: str) -> None:
+    with open(old, "rb") as source, open(new, "r+b") as target:
+        shutil.copyfileobj(source, target)
 
 
 def _status(guest: Guest) -> VmStatus:

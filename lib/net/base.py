@@ -42,6 +42,10 @@ class Network(ABC):
         """Undo what was configured; harmless when it is gone."""
 
     @abstractmethod
+    def renumber(self, spec: VmSpec, taps: dict[str, str]) -> None:
+        """After interfaces came or went while the guest runs: put right what is kept by their number."""
+
+    @abstractmethod
     def verify(self, links: list[tuple[str, str]]) -> list[str]:
         """Sentences about links (mode, name) that this node lacks."""
 

@@ -69,6 +69,15 @@ class TapNetwork(Network, name="tap"):
         if file.parent.is_dir() and not any(file.parent.iterdir()):
             file.parent.rmdir()
 
+    def renumber(self, spec: VmSpec, taps: dict[str, str]) -> None:
+        for index, nic in enumerate(spec.nics):
+            if taps.get(nic.uuid):
+                write_atomic(_name_file(spec, index), taps[nic.uuid] + "\n", mode=0o644)
+        folder = _name_file(spec, 0).parent
+        for file in folder.glob("*") if folder.is_dir() else ():
+            if file.name.isdecimal() and int(file.name) >= len(spec.nics):
+                file.unlink(missing_ok=True)
+
     def verify(self, links: list[tuple[str, str]]) -> list[str]:
         wanted = {link for mode, link in links if mode == "bridged"}
         if not wanted:

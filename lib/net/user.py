@@ -17,5 +17,8 @@ class UserNetwork(Network, name="user"):
     def down(self, spec: VmSpec, nic: VmNic, index: int, tap: str) -> None:
         """It ends with QEMU."""
 
+    def renumber(self, spec: VmSpec, taps: dict[str, str]) -> None:
+        """Nothing is kept."""
+
     def verify(self, links: list[tuple[str, str]]) -> list[str]:
         return []

@@ -55,6 +55,17 @@ class VmSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceChange:
+    """Devices that a running guest is to get, and UUIDs of those it is to lose.  One that is in both is exchanged for
+    another of the same UUID."""
+
+    disks_added: tuple[VmDisk, ...] = ()
+    disks_removed: tuple[str, ...] = ()
+    nics_added: tuple[VmNic, ...] = ()
+    nics_removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class VmStatus:
     """A guest as its node sees it.  `state`: running, paused, or `user_down` when the guest powered itself
     off and that is tracked.  `memory` in MiB, `cpu_seconds` spent so far.
@@ -85,6 +96,15 @@ class Console:
     command: tuple[str, ...] = ()
     display: int | None = None
     message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskTarget:
+    """Where the disks of a guest that moves are written to, each under its UUID.  `key` lets in, for this time only."""
+
+    host: str
+    port: int
+    key: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,16 @@ from gantry.objects.node import (
     TaskStatus,
     Version,
 )
-from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+from gantry.objects.vm import (
+    Console,
+    DeviceChange,
+    DiskTarget,
+    MigrationStatus,
+    VmDisk,
+    VmNic,
+    VmSpec,
+    VmStatus,
+)
 from gantry.rpc.declare import FAST, NORMAL, SLOW, call
 
 # --- the node itself ---
@@ -68,6 +77,26 @@ def hooks_run(phase: str, path: str, env: dict[str, str]) -> list[HookResult]:
 @call(seconds=SLOW)
 def test_delay(duration: float) -> None:
     """Sleep."""
+
+
+# --- programs of the administrator ---
+
+
+@call(seconds=SLOW)
+def restricted_command(command: str) -> list[Any]:
+    """Run an executable of the administrator's folder of such: [whether it succeeded, its output].  One that may not
+    run is refused after a while, without a reason."""
+
+
+@call(seconds=SLOW, task=True)
+def oob_run(program: str, command: str, node: str, timeout: float, powered: bool) -> dict[str, Any]:
+    """Run an out-of-band program for `node`, whose power is recorded as `powered`: {row: [state, value] for the table,
+    warning: a line or empty, powered: its power from now on, where that is known}.  Never raises for what it does."""
+
+
+@call(seconds=NORMAL)
+def node_powercycle() -> str:
+    """Reset this node in some seconds, as its power switch would; what to tell the operator."""
 
 
 # --- master candidates: the copy of the store ---
@@ -171,13 +200,30 @@ def disk_grow(disk: Disk, size: int) -> None:
     """Grow the disk to `size` MiB (of a mirrored one this node's volumes); harmless when it has that size already."""
 
 
-@call(seconds=NORMAL)
+@call(seconds=SLOW)
+def disks_assemble(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    """Bring the devices up for the owner of this epoch; paths in the order given.  A mirrored one keeps its role
+    and looks for its peer from now on, which is not waited for.  Raises StaleOwner."""
+
+
+@call(seconds=SLOW)
 def disks_open(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
     """Make the disks usable for the owner of this epoch: assembled, mirrored ones primary; paths in the order
     given.  All or none.  Refused for data that is not the newest known.  Raises StaleOwner."""
 
 
-@call(seconds=NORMAL)
+@call(seconds=SLOW)
+def disks_force(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
+    """Like `disks_open`, whatever is known of better data elsewhere, which is lost then; also the start of the first
+    synchronisation of a new pair."""
+
+
+@call(seconds=SLOW)
+def disks_demote(disks: list[Disk], instance: str) -> None:
+    """Give up the primary role; the devices stay up.  Refused while something uses them."""
+
+
+@call(seconds=SLOW)
 def disks_close(disks: list[Disk], instance: str) -> None:
     """End the use of the disks on this node, devices are down afterwards; harmless when they are not open."""
 
@@ -193,55 +239,22 @@ def disks_rename(disks: list[Disk], new: list[Disk]) -> None:
     """Move each disk to the place of its counterpart in `new`; harmless when it is there already."""
 
 
-# --- operating systems ---
-
-
-@call(seconds=SLOW)
-def disks_assemble(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
-    """Bring the devices up for the owner of this epoch; paths in the order given.  A mirrored one keeps its role
-    and looks for its peer from now on, which is not waited for.  Raises StaleOwner."""
-
-
-@call(seconds=SLOW)
-def os_list() -> list[OsDefinition]:
-    """All OS definitions found on the search path, the invalid ones too."""
-
-
-@call(seconds=SLOW)
-def os_verify(os: str, params: dict[str, str], force_variant: bool) -> None:
-    """Run the definition's `verify parameters`; raises when the OS or variant is missing or it refuses."""
-
-
-@call(seconds=SLOW, task=True)
-def os_create(os: str, disks: list[Disk], env: dict[str, str]) -> None:
-    """Run the `create` script on opened disks.  `env` has all but DISK_n_PATH and OS_*, which the node adds."""
-
-
-@call(seconds=SLOW, task=True)
-def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
-    """Run the `rename` script; `env` has OLD_INSTANCE_NAME."""
-
-
-# --- guests ---
-
-
-@call(seconds=SLOW)
-def disks_force(disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:
-    """Like `disks_open`, whatever is known of better data elsewhere, which is lost then; also the start of the first
-    synchronisation of a new pair."""
-
-
-@call(seconds=SLOW)
-def disks_demote(disks: list[Disk], instance: str) -> None:
-    """Give up the primary role; the devices stay up.  Refused while something uses them."""
-
-
-@call(seconds=SLOW)
-def instances_info(hypervisors: list[str]) -> list[VmStatus]:
-    """All guests that run (or are paused) on this node."""
 @call(seconds=SLOW)
 def disk_snapshot(disk: Disk, name: str, size: int) -> Disk:
     """Make a snapshot called `name` with room for `size` MiB of changes; it is removed like a disk."""
+
+
+# --- what is on disks ---
+
+
+@call(seconds=SLOW, task=True)
+def disk_wipe(disk: Disk, start: int, size: int) -> None:
+    """Overwrite `size` MiB of the disk with zeros, from `start` MiB on; it need not be open."""
+
+
+@call(seconds=SLOW, task=True)
+def disk_copy(source: Disk, target: Disk) -> None:
+    """Copy everything from one opened disk onto another one on this node, which is at least as large."""
 
 
 # --- mirrored disks ---
@@ -313,6 +326,35 @@ def storage_repair(vg: str) -> None:
     """Take missing physical volumes out of the volume group; refused while a logical volume needs one of them."""
 
 
+# --- operating systems ---
+
+
+@call(seconds=NORMAL)
+def os_list() -> list[OsDefinition]:
+    """All OS definitions found on the search path, the invalid ones too."""
+
+
+@call(seconds=SLOW)
+def os_verify(os: str, params: dict[str, str], force_variant: bool) -> None:
+    """Run the definition's `verify parameters`; raises when the OS or variant is missing or it refuses."""
+
+
+@call(seconds=SLOW, task=True)
+def os_create(os: str, disks: list[Disk], env: dict[str, str]) -> None:
+    """Run the `create` script on opened disks.  `env` has all but DISK_n_PATH and OS_*, which the node adds."""
+
+
+@call(seconds=SLOW, task=True)
+def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
+    """Run the `rename` script; `env` has OLD_INSTANCE_NAME."""
+
+
+# --- guests ---
+
+
+@call(seconds=NORMAL)
+def instances_info(hypervisors: list[str]) -> list[VmStatus]:
+    """All guests that run (or are paused) on this node."""
 
 
 @call(seconds=NORMAL)
@@ -356,12 +398,66 @@ def hypervisor_validate(hypervisor: str, hvparams: dict[str, Any]) -> None:
     """Check parameters against this node (files, machine types); raises with the reason."""
 
 
+# --- devices of guests that run ---
+
+
+@call(seconds=NORMAL)
+def instance_hotplug_obstacle(instance: str, hypervisor: str, change: DeviceChange) -> str:
+    """Why the guest cannot get and lose these devices while it runs, as a sentence; empty when it can."""
+
+
+@call(seconds=SLOW)
+def instance_disk_add(instance: str, hypervisor: str, disk: VmDisk, index: int, owner_epoch: int) -> dict[str, str]:
+    """Open the disk and give it to the running guest, as its `index`th; {outcome: what the operator reads}.
+    Nothing is left of it when that fails."""
+
+
+@call(seconds=SLOW)
+def instance_disk_remove(instance: str, hypervisor: str, disk: Disk) -> dict[str, str]:
+    """Take the disk from the guest, if it runs and has it, and close it.  Raises when the guest does not let go of it,
+    and then nothing has changed."""
+
+
+@call(seconds=SLOW)
+def instance_nic_add(instance: str, hypervisor: str, nic: VmNic, index: int) -> dict[str, str]:
+    """Connect the interface and give it to the running guest, as its `index`th; as `instance_disk_add`."""
+
+
+@call(seconds=SLOW)
+def instance_nic_remove(instance: str, hypervisor: str, nic: str) -> dict[str, str]:
+    """Take the interface (UUID) from the guest; as `instance_disk_remove`."""
+
+
+@call(seconds=NORMAL)
+def instance_disk_resized(instance: str, hypervisor: str, disk: Disk, size: int) -> None:
+    """Tell the guest, if it runs and has the disk, that it has `size` MiB now.  Never shrinks."""
+
+
+@call(seconds=SLOW, task=True)
+def instance_disk_exchange(instance: str, hypervisor: str, old: Disk, new: Disk, owner_epoch: int) -> None:
+    """Copy `old` onto `new` under the running guest, then let it use `new` only, and close `old`.  Both have one UUID
+    and size; both exist.  Fails, is cancelled or cut off: the guest uses one of them, which is complete; asked
+    again, it ends as the first time would have, also when the guest has died: then what it used last is copied."""
+
+
 # --- migration ---
 
 
 @call(seconds=SLOW)
 def migration_accept(spec: VmSpec, listen: str) -> dict[str, Any]:
     """Target: open the disks and wait for the guest; {uri}.  Asked again, the same answer."""
+
+
+@call(seconds=SLOW)
+def migration_receive_disks(spec: VmSpec, listen: str) -> DiskTarget:
+    """Target, after `migration_accept`: let the source write the guest's disks, which were made here before.  Asked
+    again, the same answer."""
+
+
+@call(seconds=SLOW, task=True)
+def migration_mirror_disks(instance: str, hypervisor: str, target: DiskTarget, bandwidth: int) -> None:
+    """Source, before `migration_send`: copy all disks of the guest to the target, and keep them alike until it is
+    there.  `bandwidth` MiB/s.  Undone by `migration_finish_source` without success."""
 
 
 @call(seconds=SLOW, task=True)
@@ -380,4 +476,5 @@ def migration_finish_target(spec: VmSpec, success: bool) -> bool:
 
 @call(seconds=SLOW)
 def migration_finish_source(instance: str, hypervisor: str, success: bool) -> None:
-    """Source: when `success`, end the old process and close the disks; else let the guest run on."""
+    """Source: when `success`, end the old process and close the disks; else let the guest run on, its disks
+    copied no more."""

@@ -70,10 +70,16 @@ def file_options(disk: Disk, file: DiskFile, hv: Params, *, node: str = "") -> d
             "cache": {"direct": direct, "no-flush": False}, "read-only": disk.mode == "ro", "auto-read-only": False}
 
 
+def node_options(disk: Disk, file: DiskFile, hv: Params, *, upper: str = "",
+                 lower: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The lower block node of a disk and the one above it, which the guest's device uses."""
+    below = file_options(disk, file, hv, node=lower)
+    return below, {"driver": "raw", "node-name": upper or disk_node(disk.uuid), "file": below["node-name"],
+                   "discard": below["discard"], "cache": below["cache"], "read-only": below["read-only"]}
+
+
 def _nodes(disk: Disk, file: DiskFile, hv: Params) -> Argv:
-    lower = file_options(disk, file, hv)
-    upper = {"driver": "raw", "node-name": disk_node(disk.uuid), "file": lower["node-name"],
-             "discard": lower["discard"], "cache": lower["cache"], "read-only": lower["read-only"]}
+    lower, upper = node_options(disk, file, hv)
     return ["-blockdev", json.dumps(lower), "-blockdev", json.dumps(upper)]
 
 
@@ -87,25 +93,31 @@ def _disk(spec: VmSpec, disk: VmDisk, index: int, hv: Params, slots: Slots) -> A
         raise HypervisorError(detail=f"guest {spec.name}: machine types pc and q35 have no disks of type mtd")
     if kind == "pflash":
         return []
-    uuid = disk.disk.uuid
-    common: dict[str, object] = {"id": disk_id(uuid), "drive": disk_node(uuid)}
-    if index == 0 and boots_from(hv, "disk"):
-        common["bootindex"] = 1
     if kind == "sd":
         if index:
             raise HypervisorError(detail=f"guest {spec.name}: a machine has room for one disk of type sd")
-        common.pop("bootindex", None)
-        return ["-device", option("sdhci-pci", id="sd", **slots.fixed("sd")), "-device", option("sd-card", **common)]
+        card = {"id": disk_id(disk.disk.uuid), "drive": disk_node(disk.disk.uuid)}
+        return ["-device", option("sdhci-pci", id="sd", **slots.fixed("sd")), "-device", option("sd-card", **card)]
+    model, values = disk_device(spec, disk, index, hv, slots)
+    return ["-device", option(model, **values)]
+
+
+def disk_device(spec: VmSpec, disk: VmDisk, index: int, hv: Params, slots: Slots) -> tuple[str, dict[str, object]]:
+    """Model and properties of what the guest sees of a disk on virtio, SCSI or IDE."""
+    kind, uuid = hv["disk_type"], disk.disk.uuid
+    common: dict[str, object] = {"id": disk_id(uuid), "drive": disk_node(uuid)}
+    if index == 0 and boots_from(hv, "disk"):
+        common["bootindex"] = 1
     if kind in SCSI_TYPES:
         target = {"bus": "scsi.0", "scsi_id": _scsi_id(spec, disk, index, hv)}
         passed = kind in ("scsi-block", "scsi-generic")
-        return ["-device", option(SCSI_TYPES[kind], **target, **common, **({} if passed else _traits(disk, hv)))]
+        return SCSI_TYPES[kind], {**target, **common, **({} if passed else _traits(disk, hv))}
     if kind == "ide":
         units = _ide_units(slots)
         if index >= len(units):
             raise HypervisorError(detail=f"guest {spec.name}: {len(units)} disks fit on its IDE controller")
-        return ["-device", option("ide-hd", **units[index], **common, **_traits(disk, hv))]
-    return ["-device", option("virtio-blk-pci", **slots.at(disk.pci), **common, **_traits(disk, hv))]
+        return "ide-hd", {**units[index], **common, **_traits(disk, hv)}
+    return "virtio-blk-pci", {**slots.at(disk.pci), **common, **_traits(disk, hv)}
 
 
 def _traits(disk: VmDisk, hv: Params) -> dict[str, object]:

@@ -8,6 +8,7 @@ from gantry.hypervisor.hv_kvm import blockdev, devices, display, hostfacts
 from gantry.hypervisor.hv_kvm.blockdev import boots_from
 from gantry.hypervisor.hv_kvm.devices import Slots, net_id, nic_id, option
 from gantry.hypervisor.hv_kvm.place import Place
+from gantry.net.base import Backend
 from gantry.objects.base import Params
 from gantry.objects.hvparams import DEFAULTS
 from gantry.objects.vm import VmNic, VmSpec
@@ -98,14 +99,26 @@ def _control(hv: Params, place: Place) -> Argv:
 
 def _nic(nic: VmNic, index: int, hv: Params, place: Place, slots: Slots) -> Argv:
     backend = place.nics[nic.uuid]
-    netdev = {name: value for name, value in backend.netdev.items() if name != "type"}
-    if netdev.get("vhost") and not place.facts.vhost:
-        netdev.pop("vhost")
+    netdev = netdev_options(backend, vhost=place.facts.vhost)
     queues = len(backend.fds)
     if queues:
         netdev["fd" if queues == 1 else "fds"] = ":".join(map(str, backend.fds))
+    model, values = nic_device(nic, hv, slots, queues=queues, boots=index == 0 and boots_from(hv, "network"))
+    return ["-netdev", option(str(backend.netdev["type"]), id=net_id(nic.uuid), **netdev),
+            "-device", option(model, **values)]
+
+
+def netdev_options(backend: Backend, *, vhost: bool) -> dict[str, object]:
+    """Options of the host's side of an interface, without its type, id and descriptors."""
+    left = {name: value for name, value in backend.netdev.items() if name != "type"}
+    if left.get("vhost") and not vhost:
+        left.pop("vhost")
+    return left
+
+
+def nic_device(nic: VmNic, hv: Params, slots: Slots, *, queues: int, boots: bool) -> tuple[str, dict[str, object]]:
+    """Model and properties of what the guest sees of an interface."""
     model = "virtio-net-pci" if hv["nic_type"] == "paravirtual" else hv["nic_type"]
-    boots = index == 0 and boots_from(hv, "network")
     where = {} if model == "ne2k_isa" else slots.at(nic.pci)
     values: dict[str, object] = {"id": nic_id(nic.uuid), "netdev": net_id(nic.uuid), "mac": nic.mac, **where}
     if boots:
@@ -114,8 +127,7 @@ def _nic(nic: VmNic, index: int, hv: Params, place: Place, slots: Slots) -> Argv
         values["romfile"] = ""  # only a card that boots needs its ROM, and Debian has ROMs in another package
     if model == "virtio-net-pci" and queues > 1:
         values |= {"mq": True, "vectors": 2 * queues + 2}
-    return ["-netdev", option(str(backend.netdev["type"]), id=net_id(nic.uuid), **netdev),
-            "-device", option(model, **values)]
+    return model, values
 
 
 def _kernel(hv: Params) -> Argv:

@@ -6,6 +6,7 @@ Layout below `paths.here().kvm`::
     pid/UUID                    process number, written by QEMU
     ctrl/UUID.qmp               its monitor for us (QMP), .monitor for people, .serial, .qga, .vnc
     chroot/UUID/                the empty folder of a confined QEMU
+    key/UUID/                   the key for its disks, while it moves
 
 A socket's path must fit into 107 bytes, and the root of a virtual cluster may be deep.  So QEMU starts in the
 `kvm` folder and is given relative names, and we reach a socket through a descriptor of its folder.
@@ -45,6 +46,10 @@ class GuestFiles:
     @property
     def chroot(self) -> Path:
         return self.folder / "chroot" / self.uuid
+
+    @property
+    def key_folder(self) -> Path:
+        return self.folder / "key" / self.uuid
 
     @property
     def serial_log(self) -> Path:
@@ -90,7 +95,8 @@ class GuestFiles:
         for kind in SOCKETS:
             self.socket(kind).unlink(missing_ok=True)
         self.pid.unlink(missing_ok=True)
-        shutil.rmtree(self.chroot, ignore_errors=True)
+        for folder in (self.chroot, self.key_folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def said(self) -> str:
         """The last lines of QEMU's own output."""

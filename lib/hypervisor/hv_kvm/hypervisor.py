@@ -4,7 +4,8 @@
 import builtins
 import logging
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,35 @@ from gantry.hypervisor.base import Hypervisor, Progress
 from gantry.hypervisor.hv_kvm import (
     cmdline,
     console,
+    exchange,
     files,
     hostfacts,
+    hotplug,
     launch,
     migration,
+    plugnic,
     process,
     runtime,
     security,
     status,
     stopping,
+    transfer,
 )
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.net import base as net
 from gantry.objects.base import Params
 from gantry.objects.hvparams import DEFAULTS, check, check_merged
-from gantry.objects.vm import Console, MigrationStatus, VmSpec, VmStatus
+from gantry.objects.instance import Disk
+from gantry.objects.vm import (
+    Console,
+    DeviceChange,
+    DiskTarget,
+    MigrationStatus,
+    VmDisk,
+    VmNic,
+    VmSpec,
+    VmStatus,
+)
 
 _log = logging.getLogger(__name__)
 _FILES = ("kernel_path", "initrd_path", "cdrom_image_path", "cdrom2_image_path", "floppy_image_path", "mem_path",
@@ -114,6 +129,16 @@ class Kvm(Hypervisor, name="kvm"):
                 record = migration.listen(spec, disks, listen)
         return record.uri
 
+    def receive_disks(self, guest: str, *, listen: str) -> DiskTarget:
+        with files.held(guest):
+            record = self._running(guest)
+            if record.phase is not Phase.INCOMING:
+                raise HypervisorError(detail=f"guest {record.spec.name} runs on this node already")
+            return transfer.receive(record, listen)
+
+    def mirror_disks(self, guest: str, target: DiskTarget, *, bandwidth: int, progress: Progress) -> None:
+        transfer.mirror(self._running(guest), target, bandwidth=bandwidth, progress=progress)
+
     def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
              progress: Progress) -> MigrationStatus:
         limits = migration.Limits(live=live, bandwidth=bandwidth, downtime=downtime)
@@ -134,7 +159,7 @@ class Kvm(Hypervisor, name="kvm"):
             return False
         if record.phase is Phase.INCOMING:
             self._finish_nics(record)
-            migration.settled(replace(record, process=launch.find(record)))
+            migration.settled(replace(transfer.close_inbox(record), process=launch.find(record)))
         return True
 
     def finish_source(self, guest: str, *, success: bool) -> None:
@@ -145,6 +170,48 @@ class Kvm(Hypervisor, name="kvm"):
             self._clear(record)
         else:
             migration.resume(record)
+
+    # --- devices of a guest that runs ---
+
+    def present(self, guest: str) -> VmSpec | None:
+        record = runtime.load(guest)
+        if record is None or record.phase is not Phase.RUNNING or launch.find(record) is None:
+            return record.spec if record else None
+        with self._changing(guest) as record:
+            return record.spec
+
+    def obstacle(self, guest: str, change: DeviceChange) -> str:
+        try:
+            with self._changing(guest) as record:
+                return hotplug.obstacle(record, change)
+        except HypervisorError as err:
+            return str(err)
+
+    def plug_disk(self, guest: str, disk: VmDisk, path: str, *, index: int) -> None:
+        with self._changing(guest) as record:
+            hotplug.plug_disk(record, disk, path, index=index)
+
+    def unplug_disk(self, guest: str, uuid: str) -> None:
+        if self._runs(guest):
+            with self._changing(guest) as record:
+                hotplug.unplug_disk(record, uuid)
+
+    def plug_nic(self, guest: str, nic: VmNic, *, index: int) -> None:
+        with self._changing(guest) as record:
+            plugnic.plug(record, nic, index=index)
+
+    def unplug_nic(self, guest: str, uuid: str) -> None:
+        if self._runs(guest):
+            with self._changing(guest) as record:
+                plugnic.unplug(record, uuid)
+
+    def resize_disk(self, guest: str, uuid: str, *, size: int) -> None:
+        if self._runs(guest):
+            with self._changing(guest) as record:
+                hotplug.resize_disk(record, uuid, size)
+
+    def exchange_disk(self, guest: str, new: Disk, path: str, *, progress: Progress) -> None:
+        exchange.exchange(self._running(guest), new, path, progress)
 
     def validate(self, hvparams: dict[str, Any]) -> None:
         hv = DEFAULTS["kvm"] | check("kvm", hvparams)
@@ -213,6 +280,16 @@ class Kvm(Hypervisor, name="kvm"):
             raise HypervisorError(detail=f"guest {spec.name} is about to arrive here by migration; "
                                          "end the migration first")
         return record
+
+    def _runs(self, guest: str) -> bool:
+        record = runtime.load(guest)
+        return record is not None and launch.find(record) is not None
+
+    @contextmanager
+    def _changing(self, guest: str) -> Iterator[Runtime]:
+        """Hold a guest that runs; its record, with the devices it really has."""
+        with files.held(guest):
+            yield hotplug.settled(self._running(guest), plugnic.drop)
 
     def _running(self, guest: str) -> Runtime:
         record = runtime.load(guest)

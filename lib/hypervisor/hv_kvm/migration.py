@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Live migration over TCP: the target waits, the source sends, both are asked how it went.
 
+The disks are seen by both nodes, or the source copies them before (`transfer`).
+
 QEMU itself guarantees the one thing that matters: the source's guest stops before the target's starts, and goes
 on when the transfer fails before that.  Disks are opened by the target without locks and taken over at the end.
 
@@ -14,7 +16,7 @@ from typing import Any
 
 from gantry.errors import HypervisorError
 from gantry.hypervisor.base import Progress
-from gantry.hypervisor.hv_kvm import cmdline, launch, runtime
+from gantry.hypervisor.hv_kvm import cmdline, launch, runtime, transfer
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.objects.base import Params
@@ -90,10 +92,10 @@ def send(record: Runtime, uri: str, limits: Limits, progress: Progress) -> Migra
     except BaseException:
         found = _stop_sending(record)
         if found.status != "completed":  # else it was too late, and the guest is over there
-            _run_on(record)
+            _stay(record)
             raise
     if found.status != "completed":
-        _run_on(record)
+        _stay(record)
         reason = found.error or f"it was {found.status}"
         raise HypervisorError(detail=f"guest {record.spec.name}: migration failed, it runs on here: {reason}")
     progress(1.0, "memory transfer complete")
@@ -138,11 +140,19 @@ def arrived(record: Runtime) -> bool:
 def resume(record: Runtime) -> None:
     """The target does not have the guest: it runs on at the source."""
     _stop_sending(record)
+    _stay(record)
+
+
+def _stay(record: Runtime) -> None:
     _run_on(record)
+    transfer.abandon(record)
 
 
 def _begin(qmp: Qmp, record: Runtime, uri: str, limits: Limits) -> None:
+    transfer.require_mirrored(qmp, record)
     _enable(qmp, capabilities(cmdline.params(record.spec), source=True))
+    qmp.execute("migrate-set-capabilities", capabilities=[
+        {"capability": "pause-before-switchover", "state": bool(record.mirrored)}])
     emulated = _emulated(qmp)
     qmp.execute("migrate-set-parameters", **replace(limits, live=limits.live and not emulated).parameters())
     if emulated:
@@ -167,6 +177,9 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
             if later and answer.get("status") == "active" and passes > 1:
                 qmp.execute("migrate-start-postcopy")
                 later = False
+            if answer.get("status") == "pre-switchover":
+                transfer.hand_over(qmp, record)
+                qmp.execute("migrate-continue", state="pre-switchover")
         found = status(answer)
         if found.status != "active":
             return found
@@ -179,7 +192,7 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
         else:
             progress(0.0, "memory transfer progress: 0.00 %")
         SYSTEM.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
+        pause = pause if record.mirrored else min(pause * 1.5, 0.5)  # it stands still until the disks are handed over
 
 
 def _stop_sending(record: Runtime) -> MigrationStatus:

@@ -33,12 +33,21 @@ class Qmp:
 
         Raises HypervisorError: with fact `refused` when QEMU said no, without when it did not answer.
         """
+        return self._ask(command, arguments, ())
+
+    def give(self, fd: int, command: str, **arguments: Any) -> Any:
+        """As `execute`, of a command that takes a file descriptor; ours stays open."""
+        return self._ask(command, arguments, (fd,))
+
+    def _ask(self, command: str, arguments: dict[str, Any], fds: tuple[int, ...]) -> Any:
         message: dict[str, Any] = {"execute": command}
         if arguments:
             message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
         end = SYSTEM.now() + self._seconds
         try:
-            self._link.sendall(json.dumps(message).encode() + b"\n")
+            data = json.dumps(message).encode() + b"\n"
+            sent = socket.send_fds(self._link, [data], fds) if fds else 0
+            self._link.sendall(data[sent:])
             while True:
                 answer = self._read(end)
                 if "return" in answer:

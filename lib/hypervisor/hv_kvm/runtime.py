@@ -12,7 +12,8 @@ from gantry import paths
 from gantry.errors import ConfigurationError
 from gantry.hypervisor.hv_kvm.process import ProcessId
 from gantry.objects import codec
-from gantry.objects.vm import VmSpec
+from gantry.objects.instance import Disk
+from gantry.objects.vm import DiskTarget, VmSpec
 from gantry.utils.files import write_atomic
 
 
@@ -30,9 +31,20 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pivot:
+    """The guest goes over from the disk `old` to the block node `node`, and then goes on if it ran before."""
+
+    old: Disk
+    node: str
+    runs: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Runtime:
     """`machine` is the machine type in use, `taps` the devices of its NICs by UUID, `uid` one taken from the
-    pool, `uri` where it waits (or waited) for a migration."""
+    pool, `uri` where it waits (or waited) for a migration, `inbox` where its disks are written to meanwhile; `mirrored`
+    are the disks that are copied to where it goes, `pivot` an exchange
+    that is at its last moment."""
 
     spec: VmSpec
     phase: Phase
@@ -41,6 +53,9 @@ class Runtime:
     taps: dict[str, str] = field(default_factory=dict)
     uid: int | None = None
     uri: str = ""
+    inbox: DiskTarget | None = None
+    mirrored: tuple[str, ...] = ()
+    pivot: Pivot | None = None
 
 
 def save(record: Runtime) -> None:

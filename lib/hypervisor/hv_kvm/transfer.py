@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The disks of a guest that moves to a node which has not got them.
+
+The QEMU that waits on the target serves them over NBD, each by a block node of its own beside the one that the guest
+will use: so nothing must be taken away at the moment the guest arrives.  The source copies them, then each write too,
+until the guest has stopped to be handed over; what it has written is flushed on both sides then.
+
+Who may write is known by a key that is made for this one time: QEMU has no business with the node's own certificate.
+"""
+
+import contextlib
+import logging
+import os
+import pwd
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from gantry.errors import HypervisorError
+from gantry.hypervisor.base import Progress
+from gantry.hypervisor.hv_kvm import blockdev, cmdline, copying, files, launch, nodes, runtime
+from gantry.hypervisor.hv_kvm.devices import file_node, short
+from gantry.hypervisor.hv_kvm.qmp import Qmp
+from gantry.hypervisor.hv_kvm.runtime import Runtime
+from gantry.objects.vm import DiskTarget
+from gantry.utils.files import write_atomic
+
+_log = logging.getLogger(__name__)
+
+PORTS = 100
+"""How many ports from migration_port on are tried; the guest's memory comes in through one of the same."""
+_TLS = "disks-tls"
+
+
+# --- the target ---------------------------------------------------------------------------------------------
+
+
+def receive(record: Runtime, address: str) -> DiskTarget:
+    """Serve the disks of a guest that is waited for.  The caller holds it."""
+    if record.inbox is not None:
+        return record.inbox
+    key = secrets.token_hex(32)
+    with _listening(address, int(cmdline.params(record.spec)["migration_port"])) as door:
+        inbox = DiskTarget(host=address, port=door.getsockname()[1], key=key)
+        with launch.talk(record) as qmp:
+            _close_inbox(qmp, record)
+            _credentials(qmp, record, "server", key)
+            qmp.give(door.fileno(), "getfd", fdname="door")
+            qmp.execute("nbd-server-start", addr={"type": "fd", "data": {"str": "door"}}, tls_creds=_TLS)
+            for item in record.spec.disks:
+                _export(qmp, record, item.disk.uuid)
+    runtime.save(replace(record, inbox=inbox))
+    return inbox
+
+
+def close_inbox(record: Runtime) -> Runtime:
+    """The guest is here: nobody writes its disks from outside any more."""
+    if record.inbox is None:
+        return record
+    try:
+        with launch.talk(record) as qmp:
+            _close_inbox(qmp, record)
+    except HypervisorError as err:
+        _log.warning("guest %s: the way in for its disks stays open until its next start: %s", record.spec.name, err)
+        return record
+    return replace(record, inbox=None)
+
+
+def _export(qmp: Qmp, record: Runtime, uuid: str) -> None:
+    """A way to the disk that is not the guest's own.  It takes no locks: the guest's, which come later, tell others
+    that the disk is in use."""
+    disk = next(item.disk for item in record.spec.disks if item.disk.uuid == uuid)
+    path = nodes.files(qmp)[file_node(uuid)]
+    file = launch.examine(record.spec, {uuid: path}, uuid)
+    options = blockdev.file_options(disk, file, cmdline.params(record.spec), node=_inbox_node(uuid))
+    nodes.open_file(qmp, record, options | {"locking": "off", "read-only": False, "discard": "unmap"})
+    qmp.execute("block-export-add", type="nbd", id=_inbox_node(uuid), node_name=_inbox_node(uuid), name=uuid,
+                writable=True)
+
+
+def _close_inbox(qmp: Qmp, record: Runtime) -> None:
+    there = {item["id"] for item in qmp.execute("query-block-exports")}
+    for item in record.spec.disks:
+        name = _inbox_node(item.disk.uuid)
+        if name in there:
+            qmp.execute("block-export-del", id=name, mode="hard")
+        nodes.remove(qmp, name)
+    with suppress(HypervisorError):  # it is not running
+        qmp.execute("nbd-server-stop")
+    _forget_key(qmp, record)
+
+
+@contextlib.contextmanager
+def _listening(address: str, first: int) -> Iterator[socket.socket]:
+    """A socket on the first free port of the range for migrations."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not any(_bound(door, address, port) for port in range(first, min(first + PORTS, 65536))):
+            raise HypervisorError(detail=f"none of the {PORTS} ports from {first} on can be listened on at {address}")
+        yield door
+
+
+def _bound(door: socket.socket, address: str, port: int) -> bool:
+    try:
+        door.bind((address, port))
+        door.listen(16)
+    except OSError:
+        return False
+    return True
+
+
+# --- the source ---------------------------------------------------------------------------------------------
+
+
+def mirror(record: Runtime, target: DiskTarget, *, bandwidth: int, progress: Progress) -> None:
+    """Copy all disks; return when both sides are alike and stay so."""
+    if not record.spec.disks:
+        return
+    abandon(record)
+    uuids = tuple(item.disk.uuid for item in record.spec.disks)
+    with files.held(record.spec.uuid):
+        record = replace(runtime.load(record.spec.uuid) or record, mirrored=uuids)
+        runtime.save(record)
+    try:
+        with launch.talk(record) as qmp:
+            _credentials(qmp, record, "client", target.key)
+            for uuid in uuids:
+                qmp.execute("blockdev-add", driver="nbd", node_name=_peer(uuid), export=uuid, tls_creds=_TLS,
+                            discard="unmap", server={"type": "inet", "host": target.host, "port": str(target.port)})
+                copying.begin(qmp, _peer(uuid), nodes.used(qmp, uuid), _peer(uuid), rate=bandwidth << 20)
+        copying.wait_ready(record, [_peer(uuid) for uuid in uuids], progress)
+    except BaseException:
+        with suppress(HypervisorError):
+            abandon(record)
+        raise
+
+
+def require_mirrored(qmp: Qmp, record: Runtime) -> None:
+    """Raises HypervisorError unless the target has everything that the guest has written."""
+    found = copying.jobs(qmp)
+    for uuid in record.mirrored:
+        if copying.require(record, found, _peer(uuid)).state != "ready":
+            raise HypervisorError(detail=f"guest {record.spec.name}: its disk {uuid} is not copied yet")
+
+
+def hand_over(qmp: Qmp, record: Runtime) -> None:
+    """End the copying while the guest stands still, its writes flushed.  Raises when a disk is not alike."""
+    found = copying.jobs(qmp)
+    for uuid in record.mirrored:
+        job = copying.require(record, found, _peer(uuid))
+        if job.state != "concluded":
+            copying.end(qmp, record, job.name, "block-job-cancel", device=job.name)
+    for uuid in record.mirrored:
+        nodes.remove(qmp, _peer(uuid))
+
+
+def abandon(record: Runtime) -> None:
+    """End all copying, whatever it does; the guest stays on its disks.  Harmless when there is none."""
+    if record.mirrored:
+        with launch.talk(record, seconds=copying.END_SECONDS) as qmp:
+            for uuid in record.mirrored:
+                copying.abandon(qmp, _peer(uuid))
+            for uuid in record.mirrored:
+                nodes.remove(qmp, _peer(uuid))
+            _forget_key(qmp, record)
+        with files.held(record.spec.uuid):
+            runtime.save(replace(runtime.load(record.spec.uuid) or record, mirrored=()))
+
+
+# --- both ---------------------------------------------------------------------------------------------------
+
+
+def _inbox_node(uuid: str) -> str:
+    return f"n-{short(uuid)}"
+
+
+def _peer(uuid: str) -> str:
+    """The node of the other side's disk, and the job that writes to it."""
+    return f"p-{short(uuid)}"
+
+
+def _credentials(qmp: Qmp, record: Runtime, end: str, key: str) -> None:
+    folder, seen = _key_folder(record)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomic(folder / "keys.psk", f"qemu:{key}\n", mode=0o600)
+    owner = _user(record)
+    if owner is not None:
+        for path in (folder, folder / "keys.psk"):
+            os.chown(path, owner, -1)
+    qmp.execute("object-add", qom_type="tls-creds-psk", id=_TLS, endpoint=end, dir=seen)
+
+
+def _forget_key(qmp: Qmp, record: Runtime) -> None:
+    with suppress(HypervisorError):  # it is not there
+        qmp.execute("object-del", id=_TLS)
+    shutil.rmtree(_key_folder(record)[0], ignore_errors=True)
+
+
+def _key_folder(record: Runtime) -> tuple[Path, str]:
+    """(where it is for us, where for QEMU)."""
+    own = files.of(record.spec.uuid)
+    if cmdline.params(record.spec)["use_chroot"]:
+        return own.chroot / "key", "/key"
+    return own.key_folder, str(own.key_folder)
+
+
+def _user(record: Runtime) -> int | None:
+    """As whom QEMU runs, when not as we do."""
+    hv = cmdline.params(record.spec)
+    if hv["security_model"] == "user":
+        return pwd.getpwnam(hv["security_domain"]).pw_uid
+    return record.uid
