@@ -3,16 +3,18 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 from gantry.constants import WAIT_FOR_CHANGE_SECONDS
-from gantry.errors import Error, JobLost, NotFound, WrongInput
+from gantry.errors import Error, JobLost, NotFound, ParameterError, WrongInput
 from gantry.luxi import arguments as arg
 from gantry.luxi import filter_rules
 from gantry.luxi.arguments import Arg
 from gantry.luxi.protocol import BadRequest, Ready
 from gantry.luxi.server import Method
 from gantry.objects.plan import Delete, Put, Update
+from gantry.opcodes.base import decode
 from gantry.query import query, resource_cluster
 from gantry.query.fields import Missing
 from gantry.query.objects import InstanceObjects
@@ -99,6 +101,12 @@ async def _submit_one(services: Services, ops: list[dict[str, Any]], *, drained_
 
 
 async def submit_many_jobs(services: Services, jobs: list[list[dict[str, Any]]]) -> list[list[Any]]:
+    """[true, id] or [false, why not] for each job.  Nothing is submitted when there is an opcode that is none."""
+    for op in chain.from_iterable(jobs):
+        try:
+            decode(op)
+        except ParameterError as err:
+            raise BadRequest(detail=str(err)) from err
     return [[accepted, result] for accepted, result in await services.queue.submit(jobs)]
 
 

@@ -66,16 +66,24 @@ BE_MEMORY = "memory"
 
 
 def expand_memory(given: Mapping[str, Any]) -> Params:
-    """Backend parameters as given, `memory` replaced by what it stands for; raises ParameterError."""
+    """Backend parameters as given, `memory` replaced by what it stands for; raises ParameterError.
+
+    Web front ends give all three names the same value.
+    """
     result = dict(given)
     if BE_MEMORY not in result:
         return result
-    if "maxmem" in result or "minmem" in result:
-        raise ParameterError(detail="'memory' sets both 'minmem' and 'maxmem' and cannot be given together with them")
-    memory = result.pop(BE_MEMORY)
-    if memory is not None and memory != RESET:
-        memory = ParamType(BE_MEMORY, Kind.SIZE, None, "both limits", check=_at_least(1)).normalise(memory)
+    memory = _memory(result.pop(BE_MEMORY))
+    if any(name in result and _memory(result[name]) != memory for name in ("maxmem", "minmem")):
+        raise ParameterError(detail="'memory' sets both 'minmem' and 'maxmem' and cannot be given together with other "
+                                    "values of them")
     return result | {"maxmem": memory, "minmem": memory}
+
+
+def _memory(value: Any) -> Any:
+    if value is None or value == RESET:
+        return value
+    return ParamType(BE_MEMORY, Kind.SIZE, None, "both limits", check=_at_least(1)).normalise(value)
 
 
 def check_be(given: Mapping[str, Any]) -> Params:

@@ -17,6 +17,8 @@ from gantry.rapi.request import Request
 from gantry.utils import clock
 
 Schema = dict[str, Any]
+STREAM = "text/event-stream"
+"""What an endpoint answers that goes on without an end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gantry.errors import Error
-from gantry.rapi.endpoint import Argument, Endpoint, look
+from gantry.rapi.endpoint import STREAM, Argument, Endpoint, look
 from gantry.rapi.failures import HttpError, bad_request
 from gantry.rapi.request import Raw, Request
 from gantry.rapi.states import States
@@ -33,7 +33,7 @@ LINGER_SECONDS = 30.0
 """How long changes are noted after the last listener has left: it may come back."""
 REMEMBERED = 10_000
 MOST_LISTENERS = 200
-HEADERS = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
+HEADERS = [("Content-Type", STREAM), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
 KINDS = ("job", "instance")
 KIND = Argument(name="kinds", doc="which events: job, instance, or both, separated by a comma")
 
@@ -118,7 +118,7 @@ class Events:
 
     def endpoint(self) -> Endpoint:
         return look("/2/events", "Changes of jobs and instances, as server-sent events.", self._listen, query=(KIND,),
-                    answer={"type": "string"}, content="text/event-stream")
+                    answer={"type": "string"}, content=STREAM)
 
     def _listen(self, request: Request) -> Raw:
         """Takes the connection over, so what it returns is not sent."""

@@ -9,7 +9,7 @@ from typing import Any
 import gantry
 from gantry.rapi import schemas
 from gantry.rapi.access import Need
-from gantry.rapi.endpoint import Argument, Endpoint, Schema, look
+from gantry.rapi.endpoint import STREAM, Argument, Endpoint, Schema, look
 from gantry.rapi.objects import FILTERS, GROUPS, INSTANCES, JOB_BULK, NETWORKS, NODES
 from gantry.rapi.of_instances import CREATE, VERSION
 from gantry.rapi.of_jobs import JOBS, RESOURCES
@@ -24,16 +24,20 @@ _HEADER = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string
 
 
 def description(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """Streams are not among the paths: a program that tries all of those would wait for their end for ever."""
     paths: dict[str, dict[str, Any]] = {}
+    streams: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         for path, operation in _operations(endpoint):
-            paths.setdefault(path, {})[endpoint.method.lower()] = operation
+            kind = streams if endpoint.content == STREAM else paths
+            kind.setdefault(path, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "Gantry remote API", "version": gantry.__version__,
                  "description": "Version 2 of the remote API.  Answers are JSON; a request that changes something "
-                                "answers with the id of a job, see /2/jobs."},
-        "paths": dict(sorted(paths.items())),
+                                "answers with the id of a job, see /2/jobs.  What answers without an end, as "
+                                "server-sent events, is described under x-streams."},
+        "paths": dict(sorted(paths.items())), "x-streams": streams,
         "components": {
             "schemas": {kind.name: schemas.of_object(kind.name, kind.fields)
                         for kind in (INSTANCES, NODES, GROUPS, NETWORKS, FILTERS, JOBS)}
@@ -137,7 +141,8 @@ something answers with the id of a job. "write" needs a user or token with that 
 def page(described: dict[str, Any], endpoints: Sequence[Endpoint]) -> bytes:
     needs = {(endpoint.method.lower(), endpoint.path.replace(":int}", "}")): endpoint.need for endpoint in endpoints}
     operations = [_shown(path, method, operation, needs.get((method, path)))
-                  for path, methods in described["paths"].items() for method, operation in methods.items()]
+                  for path, methods in (described["paths"] | described["x-streams"]).items()
+                  for method, operation in methods.items()]
     objects = [f"<details><summary><code>{html.escape(name)}</code></summary>{_table(schema)}</details>"
                for name, schema in described["components"]["schemas"].items()]
     return _PAGE.format(operations="\n".join(operations), objects="\n".join(objects)).encode()

@@ -49,7 +49,12 @@ def test_opcodes_that_cannot_be_parsed():
     queue.accept = [(False, "OP_TEST_DELAY: unknown parameters nope")]
     with pytest.raises(BadRequest, match="Failed to parse request: OP_TEST_DELAY: unknown parameters nope"):
         call("SubmitJob", [OP], queue=queue)
-    assert call("SubmitManyJobs", [[OP]], queue=queue) == [[False, "OP_TEST_DELAY: unknown parameters nope"]]
+    broken = OP | {"priority": 3}
+    with pytest.raises(BadRequest, match="Failed to parse request: OP_TEST_DELAY: parameter priority"):
+        call("SubmitManyJobs", [[OP], [OP, broken]], queue=queue)
+    assert queue.submitted == [([[OP]], False)]
+    queue.accept = [(False, "a job cannot depend on itself")]
+    assert call("SubmitManyJobs", [[OP]], queue=queue) == [[False, "a job cannot depend on itself"]]
 
 
 def test_a_drained_queue():

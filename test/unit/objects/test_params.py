@@ -34,6 +34,7 @@ def test_backend_refusals(given, error):
 
 def test_memory_sets_both_limits():
     assert params.check_be({"memory": "256m"}) == {"minmem": 256, "maxmem": 256}
+    assert params.check_be({"memory": "256", "minmem": 256, "maxmem": "256m"}) == {"minmem": 256, "maxmem": 256}
     assert params.merge_be({"minmem": 1, "vcpus": 2}, {"memory": "default"}) == {"vcpus": 2}
     with pytest.raises(ParameterError, match=r"Minimum memory \(512 MiB\)"):
         params.check_be_effective({"minmem": 512, "maxmem": 256})

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gantry.opcodes import load_all
+from gantry.rapi.events import Events
 from gantry.rapi.openapi import Description, description
 from gantry.rapi.routes import all_endpoints
 from support.rapi import ADMIN, FakeDoor, application, ask
@@ -24,6 +25,13 @@ def test_every_endpoint_is_described(described):
     for endpoint in all_endpoints():
         path = endpoint.path.replace(":int}", "}").replace("{what}", "instance")
         assert (endpoint.method, path) in known
+
+
+def test_streams_are_described_apart():
+    """Who tries all paths must come to an end."""
+    found = json.loads(Description([*all_endpoints(), Events(None).endpoint()]).json())
+    assert "/2/events" not in found["paths"]
+    assert [item["name"] for item in found["x-streams"]["/2/events"]["get"]["parameters"]] == ["kinds"]
 
 
 def test_operations_have_names_of_their_own(described):
