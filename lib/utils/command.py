@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The only starter of processes.  No shell; everything that runs has a bound."""
 
+import os
+import select
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gantry.errors import CommandFailed
+from gantry.utils import clock
 
 CLEAN_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 
@@ -56,3 +60,40 @@ def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = Non
                                     pass_fds=tuple(keep_fds))
         except OSError as err:
             raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
+
+
+class Stream:
+    """What a program prints while it runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def wait(self, seconds: float) -> str:
+        """What it has printed; waits up to `seconds` for something.  Of a program that has ended, nothing comes."""
+        out = self._process.stdout
+        if out is None or out.closed:
+            clock.SYSTEM.sleep(seconds)
+            return ""
+        if not select.select([out], [], [], seconds)[0]:
+            return ""
+        text = os.read(out.fileno(), 1 << 16)
+        if not text:
+            out.close()
+        return text.decode(errors="replace")
+
+
+@contextmanager
+def watch(argv: Sequence[str]) -> Iterator[Stream]:
+    """Run a program that tells what happens until it is ended, which it is with the block."""
+    try:
+        process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
+    except OSError as err:
+        raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
+    try:
+        yield Stream(process)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

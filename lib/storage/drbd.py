@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks mirrored between two nodes: template `drbd`.  On each node a data and a metadata volume under one device.
+
+What is done here is done to the end on this node; the master sees to both ends.  An end becomes primary only with the
+newest data that are known, unless it is forced.
+"""
+
+from collections.abc import Sequence
+
+from gantry.errors import Error, StorageError
+from gantry.objects.instance import Disk, LvmLocation
+from gantry.storage import drbd_commands as commands
+from gantry.storage import drbd_device as device
+from gantry.storage import drbd_status, drbd_watch, lvm, lvm_volumes, owner
+from gantry.storage.base import DiskStatus, Mirror, Progress
+from gantry.storage.drbd_device import Side
+from gantry.storage.drbd_status import End, Module, Table
+from gantry.storage.lvm_commands import MIB, Volume
+from gantry.storage.lvm_volumes import Wanted
+
+META_SIZE = 128
+"""MiB; enough for 4 TiB of data."""
+PEER_SECONDS = 5.0
+"""A peer that is up answers within this time; who becomes primary waits as long to hear of better data."""
+
+
+class DrbdStorage(Mirror, names=("drbd",)):
+    """See the base classes; `disk.drbd` says where."""
+
+    def create(self, disk: Disk, *, owner_epoch: int, wipe: bool, progress: Progress) -> None:
+        one, before = device.side(disk), lvm_volumes.find()
+        data = Wanted(where=one.data, size=disk.size, stripes=disk.params.get("data-stripes", 1),
+                      exclusive=lvm.is_exclusive(disk), spindles=disk.spindles)
+        meta = Wanted(where=one.meta, size=META_SIZE, stripes=disk.params.get("meta-stripes", 1),
+                      exclusive=lvm.is_exclusive(disk))
+        try:
+            lvm_volumes.make(data, wipe=wipe, progress=progress)
+            lvm_volumes.make(meta, wipe=True, progress=lambda _fraction, _message: progress(0.99, "making metadata"))
+            device.make_meta(one)
+            owner.claim_local(disk, epoch=owner_epoch)
+        except BaseException:
+            for where in (one.data, one.meta):
+                if where not in before:
+                    _drop(where)
+            raise
+        progress(1.0, f"one end of a disk of {disk.size} MiB made")
+
+    def remove(self, disk: Disk) -> None:
+        one = device.side(disk)
+        end = device.look().ends.get(one.minor)
+        if end is not None and not _is_on(one, end):  # it has got other volumes: these ones are left over
+            _remove_volumes(one)
+            return
+        device.down(one)
+        _remove_volumes(one)
+        owner.forget_local(disk)
+
+    def assemble(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
+        one = device.side(disk)
+        owner.claim_local(disk, epoch=owner_epoch, instance=instance)
+        device.load_module()
+        lvm_volumes.activate(one.data)
+        lvm_volumes.activate(one.meta)
+        device.bring_up(one, device.look())
+        device.connect(one, dual_primary=None)
+        return str(one.path)
+
+    def open(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
+        path = self.assemble(disk, instance=instance, owner_epoch=owner_epoch)
+        one = device.side(disk)
+        end = device.settled(one, PEER_SECONDS)
+        objection = drbd_status.objection(end, reason=device.reason(end))
+        if objection:
+            raise StorageError(detail=f"{one.shown} cannot become primary on this node: {objection}")
+        if end.role != "Primary":
+            device.do(one, commands.primary(one.minor, force=False), "cannot become primary on this node")
+        return self._opened(disk, path, instance, owner_epoch)
+
+    def force(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
+        path = self.assemble(disk, instance=instance, owner_epoch=owner_epoch)
+        one = device.side(disk)
+        if device.settled(one, PEER_SECONDS).role != "Primary":
+            device.do(one, commands.primary(one.minor, force=True), "cannot be forced to be primary on this node")
+        return self._opened(disk, path, instance, owner_epoch)
+
+    def demote(self, disk: Disk, *, instance: str) -> None:
+        device.demote(device.side(disk))
+        owner.release_local(disk)
+
+    def close(self, disk: Disk, *, instance: str) -> None:
+        device.down(device.side(disk))
+        owner.release_local(disk)
+
+    def status(self, disk: Disk) -> DiskStatus:
+        return self.statuses([disk])[0]
+
+    def statuses(self, disks: Sequence[Disk]) -> list[DiskStatus]:
+        volumes, table, module = lvm_volumes.find(), device.look(), device.module()
+        return [_status(disk, volumes, table, module) for disk in disks]
+
+    def grow(self, disk: Disk, *, size: int) -> None:
+        lvm_volumes.grow(device.side(disk).data, size, exclusive=lvm.is_exclusive(disk))
+
+    def rename(self, disk: Disk, new: Disk) -> None:
+        one, two = device.side(disk), device.side(new)
+        if one.data != two.data or one.meta != two.meta:
+            end = device.look().ends.get(one.minor)
+            if end is not None and _is_on(one, end):
+                raise StorageError(detail=f"the volumes of {one.shown} cannot be renamed while it is up")
+            lvm_volumes.rename(one.data, two.data)
+            lvm_volumes.rename(one.meta, two.meta)
+        owner.move_local(disk, new)
+
+    def snapshot(self, disk: Disk, *, name: str, size: int) -> Disk:
+        """Of the data at this end."""
+        return lvm.snapshot(disk, device.side(disk).data, name, size)
+
+    def connect(self, disk: Disk, *, instance: str, dual_primary: bool) -> None:
+        device.connect(device.side(disk), dual_primary=dual_primary)
+
+    def disconnect(self, disk: Disk) -> None:
+        device.disconnect(device.side(disk))
+
+    def wait_connected(self, disks: Sequence[Disk], *, progress: Progress) -> None:
+        drbd_watch.until_connected([device.side(disk) for disk in disks], progress)
+
+    def wait_synced(self, disks: Sequence[Disk], *, progress: Progress) -> None:
+        drbd_watch.until_synced([device.side(disk) for disk in disks], progress)
+
+    def replace_local(self, disk: Disk, new: Disk) -> None:
+        one, two = device.side(disk), device.side(new)
+        end = _up(one)
+        if one.minor != two.minor:
+            raise StorageError(detail=f"{one.shown} keeps its minor when its volumes are replaced, it cannot become "
+                                      f"{two.minor}")
+        lvm_volumes.activate(two.data)
+        lvm_volumes.activate(two.meta)
+        if end.disk != "Diskless":
+            if device.shown(one.minor).data == str(lvm_volumes.device(two.data)):
+                return
+            if not end.connected or end.peer_disk != "UpToDate":
+                problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
+                raise StorageError(detail=f"the volumes of {one.shown} cannot be replaced, the peer has no complete "
+                                          f"data to fill new ones from: {problem or end.peer_disk}")
+            device.do(one, commands.detach(one.minor), "cannot let go of its volumes")
+        device.attach(two)
+
+    def replace_peer(self, disk: Disk, new: Disk) -> None:
+        one, two = device.side(disk), device.side(new)
+        end = _up(one)
+        if end.disk != "UpToDate":
+            raise StorageError(detail=f"{one.shown} cannot be given another peer: its own data are {end.disk}")
+        if not end.alone and device.shown(one.minor).remote != two.link.ends()[1]:
+            device.disconnect(one)
+        device.connect(two, dual_primary=False)
+
+    def resize(self, disk: Disk, *, size: int) -> None:
+        one = device.side(disk)
+        end = _up(one)
+        if end.size >= size * 1024:
+            return
+        if not end.connected:
+            raise StorageError(detail=f"{one.shown} cannot grow: {drbd_status.judge(end, one.minor).problem}")
+        device.do(one, commands.resize(one.minor, size), f"cannot grow to {size} MiB")
+
+    def discard(self, disk: Disk, *, instance: str) -> None:
+        one = device.side(disk)
+        end = _up(one)
+        if end.role == "Primary":
+            raise StorageError(detail=f"the data of {one.shown} cannot be given up: it is primary on this node")
+        if end.connected:
+            return
+        device.disconnect(one)
+        device.connect(one, dual_primary=False, discard=True)
+
+    def _opened(self, disk: Disk, path: str, instance: str, epoch: int) -> str:
+        owner.claim_local(disk, epoch=epoch, instance=instance, opened=True)
+        return path
+
+
+def _up(one: Side) -> End:
+    end = device.look().ends.get(one.minor)
+    if end is None:
+        raise StorageError(detail=f"{one.shown} is not up on this node; run gnt-instance activate-disks")
+    return end
+
+
+def _is_on(one: Side, end: End) -> bool:
+    """Whether the device is that of these volumes, and not one that has got others since.
+
+    Without a disk it is taken for theirs, unless it is in use.
+    """
+    if end.disk == "Diskless":
+        return end.role != "Primary"
+    return device.shown(one.minor).data == str(lvm_volumes.device(one.data))
+
+
+def _remove_volumes(one: Side) -> None:
+    for where in (one.data, one.meta):
+        lvm_volumes.remove(where)
+
+
+def _drop(where: LvmLocation) -> None:
+    try:
+        lvm_volumes.remove(where)
+    except Error as err:
+        lvm_volumes.log.warning("logical volume %s/%s stays: %s", where.vg, where.lv, err)
+
+
+def _status(disk: Disk, volumes: dict[LvmLocation, Volume], table: Table, module: Module) -> DiskStatus:
+    one = device.side(disk)
+    end, record = table.ends.get(one.minor), owner.read_local(disk)
+    found = [volumes[where] for where in (one.data, one.meta) if where in volumes]
+    whole = len(found) == 2 and not any(item.partial or lvm_volumes.NEW in item.tags for item in found)
+    size = end.size // 1024 if end is not None and end.size else min(disk.size, found[0].size // MIB) if whole else 0
+    major, minor = lvm_volumes.node_number(one.path) if end is not None else (None, None)
+    mirror = drbd_status.judge(end, one.minor, eta=module.eta.get(one.minor), reason=device.reason(end) if end else "")
+    return DiskStatus(path=str(one.path), exists=whole, size=size, owner_epoch=record.epoch,
+                      open=end is not None and end.role == "Primary",
+                      used=end is not None and "Primary" in (end.role, end.peer_role),
+                      major=major, minor=minor, mirror=mirror)
