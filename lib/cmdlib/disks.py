@@ -18,7 +18,7 @@ FILE_TEMPLATES = frozenset({DiskTemplate.FILE, DiskTemplate.SHAREDFILE})
 LVM_TEMPLATES = frozenset({DiskTemplate.PLAIN, DiskTemplate.DRBD})
 TEMPLATES = FILE_TEMPLATES | LVM_TEMPLATES | {DiskTemplate.DISKLESS}
 """Templates that instances can be made of."""
-GROWABLE = FILE_TEMPLATES
+GROWABLE = FILE_TEMPLATES | LVM_TEMPLATES
 COMMON_KEYS = frozenset({"size", "mode", "name", "spindles"})
 KEYS = {DiskTemplate.PLAIN: COMMON_KEYS | {"vg", "adopt"}, DiskTemplate.DRBD: COMMON_KEYS | {"vg", "metavg"}}
 """What can be set of a new disk, where it is more than the common keys."""

@@ -1,32 +1,45 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""OP_INSTANCE_GROW_DISK: make a disk larger."""
+"""OP_INSTANCE_GROW_DISK: make a disk larger, also under a guest that runs.
+
+The volumes grow first, on every node that has one; what is new of them is wiped where the cluster wants that; only
+then the mirror, the records and the guest are told.  Volumes never shrink: when a node fails on the way, the disk
+keeps its old size and growing it again completes what was begun.
+"""
 
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, disks, hookenv, steps
+from gantry.cmdlib import checks, disks, hookenv, hotplug, mirror, mirror_state, steps, volumes
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
+from gantry.config.config import Config
 from gantry.errors import WrongInput, WrongState
 from gantry.objects import codec
+from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk
-from gantry.objects.plan import Plan, Step, Task, Update
+from gantry.objects.plan import Action, Call, Plan, Several, Step, Task, Update
+from gantry.objects.vm import VmDisk
 from gantry.opcodes.instance import InstanceGrowDisk
 from gantry.utils.units import format_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """`size` is the size wanted, in MiB."""
+    """`size` is the size wanted, in MiB; `guest` has the one disk only.  `opens`: the disk is not in use and must be
+    opened for a while.
+    """
 
     guest: steps.Guest
     index: int
     disk: Disk
     size: int
+    running: bool
+    opens: bool
+    wipe: bool
     hooks: Hooks
 
 
 class InstanceGrowDiskUnit(LogicalUnit[InstanceGrowDisk, Growth], op=InstanceGrowDisk):
-    """A guest that runs sees the new size after its next start.  A disk that has grown cannot shrink."""
+    """A guest that runs sees the new size at once.  A disk that has grown cannot shrink."""
 
     def locks(self, view: View) -> Locks:
         instance = view.config.instance(self.op.instance_name)
@@ -40,30 +53,93 @@ class InstanceGrowDiskUnit(LogicalUnit[InstanceGrowDisk, Growth], op=InstanceGro
             raise WrongState(detail=f"Instance's disk layout '{guest.instance.disk_template}' does not support growing")
         index = disks.find(guest.disks, op.disk)
         disk = guest.disks[index]
+        size = self._size(guest, index)
+        for node in (guest.node.uuid, *disk.nodes):
+            checks.online(config, node)
+        larger = tuple(replace(item, size=size) if item.uuid == disk.uuid else item for item in guest.disks)
+        checks.policy(view, guest.instance, larger, ignore=op.ignore_ipolicy)
+        alone = replace(guest, disks=(disk,))
+        states = await mirror_state.look(view, alone)
+        opens = mirror_state.is_down(states)
+        if not opens:
+            mirror_state.require_synced(alone, states, "grow it", first=index)
+        await disks.require_room(view, _room(config, guest, disk, size - disk.size))
+        extra = {"DISK": op.disk, "AMOUNT": op.amount, "ABSOLUTE": op.absolute}
+        return Growth(guest=alone, index=index, disk=disk, size=size, opens=opens,
+                      running=await checks.status(view, guest.instance) is not None,
+                      wipe=config.cluster.prealloc_wipe_disks and disk.file is None,
+                      hooks=hookenv.on_instance(config, "disk-grow", guest.instance, extra))
+
+    def _size(self, guest: steps.Guest, index: int) -> int:
+        op, disk = self.op, guest.disks[index]
         size = op.amount if op.absolute else disk.size + op.amount
         if size < disk.size:
             raise WrongState(detail=f"Disk size ({format_size(size)}) is smaller than current disk size "
                                     f"({format_size(disk.size)}): a disk cannot shrink")
         if size == disk.size:
             raise WrongInput(detail=f"disk/{index} of instance {guest.name} has the size {format_size(size)} already")
-        checks.online(config, guest.node.uuid)
-        larger = tuple(replace(item, size=size) if item.uuid == disk.uuid else item for item in guest.disks)
-        checks.policy(view, guest.instance, larger, ignore=op.ignore_ipolicy)
-        layout = disks.layout_of(config, guest.instance)
-        await disks.require_space(view, layout, [replace(disk, size=size - disk.size)])
-        extra = {"DISK": op.disk, "AMOUNT": op.amount, "ABSOLUTE": op.absolute}
-        return Growth(guest=guest, index=index, disk=disk, size=size,
-                      hooks=hookenv.on_instance(config, "disk-grow", guest.instance, extra))
+        return size
 
     def plan(self, seen: Growth) -> Plan:
-        guest, disk, added = seen.guest, seen.disk, seen.size - seen.disk.size
-        title = (f"Growing disk {seen.index} of instance '{guest.name}' by {format_size(added)} to "
-                 f"{format_size(seen.size)}")
-        grow = Task(node=guest.node.uuid, call="disk_grow", args={"disk": codec.encode(disk), "size": seen.size})
-        return Plan(steps=(
-            Step(title=title, action=grow, weight=0.5 + added / disks.CREATE_RATE, no_return=True),
-            Step(title=f"recording the new size of disk {seen.index} of instance {guest.name}",
-                 action=Update(table="disks", uuid=disk.uuid, fields={"size": seen.size}))))
+        plan: list[Step] = []
+        if seen.opens:
+            plan += [*steps.open_disks(seen.guest), mirror.wait_connected(seen.guest), mirror.wait_synced(seen.guest)]
+        plan += [*_volumes(seen), *_tell(seen)]
+        if seen.guest.mirrored and (self.op.wait_for_sync or seen.opens):
+            plan.append(mirror.wait_synced(replace(seen.guest, disks=(_grown(seen),)), may_fail=True))
+        if seen.opens and not seen.guest.instance.disks_active:
+            plan += steps.close_disks(seen.guest, may_fail=True)
+        return Plan(steps=tuple(plan))
 
     def hooks(self, seen: Growth) -> Hooks:
         return seen.hooks
+
+
+def _room(config: Config, guest: steps.Guest, disk: Disk, added: int) -> disks.Room:
+    """What growing takes, by node."""
+    if disk.drbd is not None:
+        return {end.node: {("lvm-vg", end.data.vg): added} for end in disk.drbd.ends}
+    return disks.wanted_room(config, disks.layout_of(config, guest.instance), [replace(disk, size=added)])
+
+
+def _grown(seen: Growth) -> Disk:
+    return replace(seen.disk, size=seen.size)
+
+
+def _volumes(seen: Growth) -> list[Step]:
+    """What the nodes have of the disk, on all of them at once."""
+    added = seen.size - seen.disk.size
+    title = (f"Growing disk {seen.index} of instance '{seen.guest.name}' by {format_size(added)} to "
+             f"{format_size(seen.size)}")
+    nodes = seen.guest.at(seen.disk)
+    grow: list[Action] = [Task(node=node.uuid, call="disk_grow", args={
+        "disk": codec.encode(seen.disk), "size": seen.size}) for node in nodes]
+    plan = [Step(title=title, action=Several(actions=grow), weight=0.5 + added / disks.CREATE_RATE, no_return=True)]
+    if seen.wipe:
+        wipe: list[Action] = [_wipe(seen, node, added) for node in nodes]
+        plan.append(Step(title=f"* wiping what is new of disk {seen.index} of instance {seen.guest.name}",
+                         action=Several(actions=wipe), weight=1.0 + added / disks.WIPE_RATE))
+    return plan
+
+
+def _wipe(seen: Growth, node: Node, added: int) -> Task:
+    """Of a mirrored disk the volume below it: the mirror has not grown yet, so nobody else can write there."""
+    end = seen.disk.drbd.end(node.uuid) if seen.disk.drbd is not None else None
+    volume = seen.disk if end is None else volumes.data(_grown(seen), end)
+    return Task(node=node.uuid, call="disk_wipe", args={
+        "disk": codec.encode(volume), "start": seen.disk.size, "size": added})
+
+
+def _tell(seen: Growth) -> list[Step]:
+    """The mirror, the records, the guest."""
+    guest, node, plan = seen.guest, seen.guest.node.uuid, []
+    if guest.mirrored:
+        plan.append(Step(title=f"* growing the mirror of disk {seen.index} of instance {guest.name}", weight=1.0,
+                         action=Call(node=node, call="drbd_resize", args={
+                             "disk": codec.encode(seen.disk), "size": seen.size})))
+    plan.append(Step(title=f"recording the new size of disk {seen.index} of instance {guest.name}",
+                     action=Update(table="disks", uuid=seen.disk.uuid, fields={"size": seen.size})))
+    if seen.running:
+        device = VmDisk(disk=_grown(seen), pci=seen.disk.pci or 0)
+        plan.append(hotplug.disk_resized(guest, seen.index, device, seen.size))
+    return plan

@@ -311,6 +311,10 @@ class World:
     def _instance_balloon(self, node, instance, hypervisor, memory):
         self.guests[node][instance].memory = memory
 
+    def _instance_disk_resized(self, node, instance, hypervisor, disk, size):
+        if instance not in self.guests[node]:
+            raise HypervisorError(detail="it does not run")
+
     def _instance_console(self, node, instance, hypervisor, name, host):
         return Console(instance=name, kind="ssh", host=host, command=("socat", "x"))
 

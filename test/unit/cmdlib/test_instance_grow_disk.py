@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""grow-disk of plain and mirrored disks."""
+
+import pytest
+
+from gantry.cmdlib.instance_grow_disk import InstanceGrowDiskUnit
+from gantry.errors import NoResources, StorageError, WrongState
+from gantry.opcodes.instance import InstanceGrowDisk
+from support.cuts import Runner, check_every_cut, run
+from support.disk_world import disk_world, mirrored, plain
+from support.guest_world import OFFLINE, UP
+from support.view import look, plan_of
+
+
+def grow(world, **fields):
+    return plan_of(InstanceGrowDiskUnit, InstanceGrowDisk, world, instance_name="web1",
+                   **{"disk": 0, "amount": 64} | fields)
+
+
+def running(*disks, **fields):
+    world = disk_world(*disks, admin_state=UP, **fields)
+    return world.run(world.config.instance("web1"))
+
+
+def volumes(world):
+    return {file.size for path, file in world.files.items() if "meta" not in path}
+
+
+@pytest.mark.parametrize("disk", [plain(), mirrored()])
+def test_under_a_guest_that_runs(disk):
+    world = running(disk)
+    run(world, grow(world))
+    assert world.config.disks["d1"].size == 320
+    assert volumes(world) == {320}
+    assert world.seen == {"d1": 320}
+    assert {device.size for device in world.devices.values()} <= {320}
+
+
+def test_a_mirror_that_is_down_is_brought_up_for_a_while():
+    world = disk_world(mirrored(), active=False)
+    run(world, grow(world, absolute=True, amount=512))
+    assert world.config.disks["d1"].size == 512
+    assert volumes(world) == {512}
+    assert world.devices == {}
+    assert world.seen == {}
+
+
+def test_only_the_disk_that_is_named():
+    world = running(mirrored(), mirrored("d2", index=1, pci=14))
+    run(world, grow(world, disk=1))
+    assert [world.config.disks[uuid].size for uuid in ("d1", "d2")] == [256, 320]
+    assert {device.disk: device.size for device in world.devices.values()} == {"d1": 256, "d2": 320}
+
+
+def test_what_is_new_is_wiped_before_anybody_sees_it():
+    world = running(mirrored(), cluster={"prealloc_wipe_disks": True})
+    run(world, grow(world))
+    calls = [name for _, name in world.asked]
+    assert calls.index("drbd_resize") > max(place for place, name in enumerate(calls) if name == "disk_wipe")
+    assert calls.count("disk_wipe") == 2
+
+
+@pytest.mark.parametrize("disk", [plain(), mirrored()])
+@pytest.mark.parametrize("active", [True, False])
+def test_cut_off_anywhere(disk, active):
+    def make():
+        world = disk_world(disk, active=active)
+        if active:
+            world.run(world.config.instance("web1"))
+        return world, grow(world)
+    check_every_cut(make)
+
+
+def test_one_node_has_no_room():
+    """Nothing is recorded; grown again, it ends well."""
+    world = running(mirrored())
+    todo = grow(world)
+    world.refuse["disk_grow"] = StorageError(detail="no space left")
+    with pytest.raises(StorageError):
+        Runner(world, todo).forward()
+    assert world.config.disks["d1"].size == 256
+    del world.refuse["disk_grow"]
+    run(world, grow(world))
+    assert volumes(world) == {320}
+
+
+def test_a_sync_that_stalls_is_a_warning():
+    world = running(mirrored())
+    runner = Runner(world, grow(world))
+    world.refuse["drbd_wait_synced"] = StorageError(detail="no progress for 60 s")
+    runner.forward()
+    assert runner.warnings == ["no progress for 60 s"]
+    assert world.config.disks["d1"].size == 320
+
+
+def test_nobody_waits_when_that_is_not_wanted():
+    world = running(mirrored())
+    run(world, grow(world, wait_for_sync=False))
+    assert "drbd_wait_synced" not in [name for _, name in world.asked]
+
+
+def test_refusals():
+    world = running(mirrored())
+    world.disk_free = 10
+    with pytest.raises(NoResources, match="node1 in volume group vg0"):
+        grow(world)
+    world = running(mirrored())
+    world.down.add("n2")
+    with pytest.raises(WrongState, match="not in sync"):
+        grow(world)
+    with pytest.raises(WrongState, match="offline node 'node2'"):
+        grow(disk_world(mirrored(), nodes={"n2": {"offline": True}}, active=False))
+    with pytest.raises(WrongState, match="cannot shrink"):
+        grow(running(plain()), absolute=True, amount=8)
+    assert OFFLINE
+
+
+def test_hooks():
+    _, seen, _ = look(InstanceGrowDiskUnit, InstanceGrowDisk, running(mirrored()), instance_name="web1", disk=0,
+                      amount=64)
+    assert seen.hooks.pre_nodes == ("n1", "n2")
+    assert seen.hooks.env["AMOUNT"] == "64"
