@@ -47,6 +47,6 @@ class InstanceActivateDisksUnit(LogicalUnit[InstanceActivateDisks, Ready], op=In
         plan += steps.remember(guest, f"remembering that the disks of instance {guest.name} are in use",
                                disks_active=True)
         if guest.mirrored and self.op.wait_for_sync:
-            plan.append(mirror.wait_synced(guest))
+            plan += [mirror.wait_synced(guest), *mirror.seen_whole(guest)]
         result = [[guest.place, f"disk/{index}", ref("disks", index)] for index in range(len(guest.disks))]
         return Plan(steps=tuple(plan), result=result)

@@ -74,6 +74,8 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         disks.check_names(made)
         disks.check_spindles(config, [node.uuid for node in nodes], made)
         instance, made = _with_slots(config, instance, made)
+        if instance.disk_template is DiskTemplate.DRBD:
+            made = tuple(replace(disk, degraded_since=instance.ctime) for disk in made)
         checks.policy(view, instance, made, ignore=op.ignore_ipolicy)
         await self._ask_node(view, instance, starts=starts)
         if not adopts:
@@ -99,7 +101,8 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
             plan.append(steps.os_script(guest, "os_create", seen.env, "* running the instance OS create scripts... "
                                         f"{instance.os} for {guest.name} on {guest.place}"))
         if guest.mirrored:
-            plan.append(mirror.wait_synced(guest) if self.op.wait_for_sync else mirror.wait_connected(guest))
+            plan += [mirror.wait_synced(guest), *mirror.seen_whole(guest)] if self.op.wait_for_sync else [
+                mirror.wait_connected(guest)]
         if seen.start:
             plan += steps.remember(guest, f"remembering that instance {guest.name} is to run",
                                    admin_state=AdminState.UP, disks_active=True)

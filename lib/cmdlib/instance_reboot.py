@@ -12,7 +12,6 @@ from gantry.objects.plan import Call, Plan, Step
 from gantry.objects.vm import VmSpec
 from gantry.opcodes.instance import InstanceReboot
 
-
 IGNORE = "bring it back, mark it offline when it is gone (gnt-node modify -O yes), or use --ignore-secondaries"
 
 

@@ -13,9 +13,8 @@ from gantry.objects.plan import Plan, Step
 from gantry.objects.vm import VmSpec
 from gantry.opcodes.instance import InstanceStartup
 
-
-FORCE = ("bring it back, mark it offline when it is gone (gnt-node modify -O yes), or use --force to start the guest on "
-         "the data of the primary node alone")
+FORCE = ("bring it back, mark it offline when it is gone (gnt-node modify -O yes), or use --force to start the guest "
+         "on the data of the primary node alone")
 
 
 @dataclass(frozen=True, kw_only=True)

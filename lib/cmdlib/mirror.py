@@ -19,8 +19,9 @@ from gantry.constants import FIRST_PORT, LAST_PORT
 from gantry.errors import NodeError, NoResources, WrongState
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, DrbdEnd, DrbdLocation, LvmLocation
-from gantry.objects.plan import Call, Several, Step, Task
+from gantry.objects.plan import Action, Call, Several, Step, Task, Update
 from gantry.rpc import calls
+from gantry.utils import clock
 
 SYNC_RATE = 60.0
 """MiB a second that copying to the other end is expected to take, for progress."""
@@ -130,7 +131,8 @@ def claimed(config: Config, guest: Guest) -> tuple[Guest, tuple[Step, ...]]:
     instance = replace(guest.instance, owner_epoch=guest.instance.owner_epoch + 1)
     record = steps.update(instance, owner_epoch=instance.owner_epoch)
     title = f"recording that instance {guest.name} goes on without its mirror"
-    return replace(guest, instance=instance), (Step(title=title, action=record, undo=record),)
+    return replace(guest, instance=instance), (Step(title=title, action=record, undo=record),
+                                               *seen_degraded(guest, clock.epoch()))
 
 
 async def _silent(view: View, node: str) -> str:
@@ -226,6 +228,23 @@ def wait_connected(guest: Guest, *, node: str = "", may_fail: bool = False) -> S
     return Step(title=f"Waiting for the disks of instance {guest.name} to connect", weight=1.0, may_fail=may_fail,
                 action=Task(node=node or guest.node.uuid, call="drbd_wait_connected",
                             args={"disks": steps.encoded(guest.disks)}))
+
+
+def seen_whole(guest: Guest) -> tuple[Step, ...]:
+    """After `wait_synced`: remember that what was missing at one end is there."""
+    return _since(guest, None, f"remembering that the disks of instance {guest.name} are whole at both ends")
+
+
+def seen_degraded(guest: Guest, now: float) -> tuple[Step, ...]:
+    """Remember that the disks are whole at one end only, since `now` where that was not known."""
+    return _since(guest, now, f"remembering that the disks of instance {guest.name} are whole at one end only")
+
+
+def _since(guest: Guest, since: float | None, title: str) -> tuple[Step, ...]:
+    changed = [disk for disk in guest.disks if disk.drbd and (disk.degraded_since is None) != (since is None)]
+    changes: list[Action] = [Update(table="disks", uuid=disk.uuid, fields={"degraded_since": since})
+                             for disk in changed]
+    return (Step(title=title, action=Several(actions=changes)),) if changes else ()
 
 
 def disconnect_pair(guest: Guest, *, may_fail: bool = False) -> Step:

@@ -17,7 +17,7 @@ from gantry.config.config import Config
 from gantry.constants import DiskTemplate
 from gantry.errors import WrongInput, WrongState
 from gantry.objects.cluster import Node
-from gantry.objects.instance import Instance
+from gantry.objects.instance import Disk, Instance
 from gantry.objects.plan import Plan, Several, Step
 from gantry.rpc import calls
 
@@ -60,8 +60,8 @@ async def check_consistent(view: View, guest: steps.Guest, to: Node, *, alive: b
     """
     view.say("* checking disk consistency between source and target")
     states = await view.nodes.call(to.uuid, calls.disks_status, disks=list(guest.disks))
-    for index, state in enumerate(states):
-        why = _old(guest, state, alive=alive)
+    for index, (disk, state) in enumerate(zip(guest.disks, states, strict=True)):
+        why = _old(guest, disk, state, alive=alive)
         if not why:
             continue
         lost = f"what instance {guest.name} has written since then is lost"
@@ -72,22 +72,25 @@ async def check_consistent(view: View, guest: steps.Guest, to: Node, *, alive: b
         view.warn(f"disk/{index} of instance {guest.name} is degraded on target node {to.name}: {why}; {lost}")
 
 
-def _old(guest: steps.Guest, state: Mapping[str, Any], *, alive: bool) -> str:
+def _old(guest: steps.Guest, disk: Disk, state: Mapping[str, Any], *, alive: bool) -> str:
     """Why the data is not the newest, empty when it is as far as this end can know."""
     seen = state.get("mirror") or {}
-    status, disk = seen.get("status", "down"), seen.get("disk", "Unknown")
+    status, data = seen.get("status", "down"), seen.get("disk", "Unknown")
     known = int(state.get("owner_epoch") or 0)
     if not state.get("exists"):
         return f"its volumes are not there ({state.get('path')})"
     if known < guest.instance.owner_epoch and not (alive and status == "ok"):
         return (f"it was last brought up for owner {known} of the instance, which has had owner "
                 f"{guest.instance.owner_epoch} since, on another node")
+    if not alive and disk.degraded_since is not None:
+        return ("when it was looked at last, it had not all data of the primary node (gnt-instance info tells since "
+                "when)")
     if not guest.instance.disks_active:
         return ""  # nobody writes; opening it tells
     if alive and status != "ok":
-        return str(seen.get("problem") or f"its mirror is {status} ({disk})")
-    if not alive and status != "down" and disk != "UpToDate":
-        return f"its data is {disk}"
+        return str(seen.get("problem") or f"its mirror is {status} ({data})")
+    if not alive and status != "down" and data != "UpToDate":
+        return f"its data is {data}"
     return ""
 
 

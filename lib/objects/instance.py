@@ -68,7 +68,8 @@ class DrbdLocation:
 @dataclass(frozen=True, kw_only=True)
 class Disk(ConfigObject):
     """One disk; `name` is the operator's name for it, or empty.  `nodes` are those that hold its data; it is
-    empty for templates that every node can open.  `size` is in MiB.
+    empty for templates that every node can open.  `size` is in MiB.  `degraded_since`: since when a mirrored one was
+    seen to be whole at one end only, None while it is whole at both.
     """
 
     dev_type: DiskTemplate
@@ -80,6 +81,7 @@ class Disk(ConfigObject):
     drbd: DrbdLocation | None = None
     pci: int | None = None
     spindles: int | None = None
+    degraded_since: float | None = None
     params: Params = field(default_factory=dict)
 
 

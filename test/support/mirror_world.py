@@ -231,6 +231,11 @@ class MirrorWorld(World):
             assert older.role != PRIMARY or newer.gen == older.gen, "older data is in use"
             older.gen, older.content = newer.gen, newer.content
 
+    def _volumes_list(self, node):
+        found = [{"vg": "xenvg", "name": name, "size": end.size, "devices": ["sda2"], "online": end.up}
+                 for (where, _), end in self.ends.items() if where == node for name in end.volumes]
+        return super()._volumes_list(node) + found
+
     def _disks_status(self, node, disks):
         return [super(MirrorWorld, self)._disks_status(node, [one])[0] if one.drbd is None else self._status(node, one)
                 for one in disks]

@@ -23,6 +23,7 @@ PLAIN = DRBD | {"disk_template": "plain", "snode": None}
 def no_chance(monkeypatch):
     """Two runs are alike."""
     monkeypatch.setattr(mirror, "new_secret", lambda: "secret")
+    monkeypatch.setattr("gantry.utils.clock.epoch", lambda: 1000.0)
 
 
 def lvm(**cluster):
@@ -58,6 +59,7 @@ def test_a_mirrored_instance_runs_in_sync():
     assert {end.meta.vg for end in second.drbd.ends} == {"fast"}
     assert {end.meta.vg for end in first.drbd.ends} == {"xenvg"}
     assert first.drbd.ends[0].data.lv.endswith(".disk0_data")
+    assert first.degraded_since is None, "they were waited for"
     assert first.params == {}, "effective parameters are for nodes, not for the record"
     assert {end.content for end in world.ends.values()} == {"installed"}
     assert {end.net for end in world.ends.values()} == {"single"}
@@ -121,6 +123,7 @@ def test_not_waiting_and_not_starting_goes_on_syncing():
     world, plan = make(wait_for_sync=False, start=False)
     run(world, plan)
     assert world.config.instance("web1").disks_active
+    assert world.config.disks_of(world.config.instance("web1"))[0].degraded_since
     assert world._disks_status("n1", world.config.disks_of(world.config.instance("web1")))[0]["mirror"]["status"] in (
         "sync", "ok")
 

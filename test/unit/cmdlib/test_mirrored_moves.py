@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Failover and migration of instances with mirrored disks."""
 
+from dataclasses import replace
+
 import pytest
 
 from gantry.cmdlib import move
@@ -161,6 +163,16 @@ def test_an_end_that_has_not_heard_of_the_present_owner_is_known_to_be_old():
     world.fail("n2")  # before node1 was brought up again
     with pytest.raises(WrongState, match="last brought up for owner 1 of the instance, which has had owner 2"):
         failover(world)
+
+
+def test_an_end_that_was_seen_to_lack_data_is_not_gone_on_with_when_the_primary_is_dead():
+    world = running()
+    world.config.replace("disks", replace(world.config.disks["d2"], degraded_since=900.0))
+    assert failover(world), "what the primary says now counts"
+    world.fail("n1")
+    with pytest.raises(WrongState, match=r"disk/1 .* it had not all data of the primary node"):
+        failover(world)
+    assert failover(world, ignore_consistency=True)
 
 
 def test_a_target_that_refuses_leaves_the_guest_where_it_is():

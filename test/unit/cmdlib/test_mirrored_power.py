@@ -106,6 +106,7 @@ def test_a_secondary_that_is_marked_offline_is_left_out_and_known_to_be_old():
     run(world, unit.plan(seen))
     assert state(world)[:2] == (2, ["n1"])
     assert world.ends["n2", "d1"].epoch == 1
+    assert world.config.disks["d2"].degraded_since
 
 
 def test_a_secondary_that_does_not_answer_needs_force():
@@ -119,7 +120,9 @@ def test_a_secondary_that_does_not_answer_needs_force():
     assert state(world)[:2] == (2, ["n1"])
 
 
-def test_started_alone_cut_off_anywhere():
+def test_started_alone_cut_off_anywhere(monkeypatch):
+    monkeypatch.setattr("gantry.utils.clock.epoch", lambda: 1000.0)
+
     def make():
         world = stopped(nodes={"n2": {"offline": True}})
         return world, start(world)
