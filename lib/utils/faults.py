@@ -8,6 +8,7 @@ makes what is done there raise ExecError.  A file `trace` there gets the points 
     step:OP_ID:INDEX:before|after|recorded, step:OP_ID:INDEX:undo:before|after,
     job:OP_ID:submitted|planned|finished                                             in the master daemon
     call:NAME:before|after                                      in the node daemon, in the process of a task
+    exchange:begun|copied|halted|recorded|over                  in the process of a task, see hv_kvm/exchange.py
 """
 
 import contextlib

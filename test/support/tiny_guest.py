@@ -7,7 +7,7 @@ On its serial port, N being eight hexadecimal digits:
     TICK N    one more tick (18 a second), written to the disk and acknowledged; ERR N: that failed
     BYE N     the power button was pressed, or somebody typed `p`: it switches itself off
 
-Typing `r` makes it reset itself.  It is not more than this (GNU as, 16 bit, linked at 0x7c00):
+Typing `r` makes it reset itself.  On a pc machine it lets go of any device at once.  It is not more than this (GNU as, 16 bit, linked at 0x7c00):
 
     .code16
     .globl _start
@@ -50,7 +50,13 @@ Typing `r` makes it reset itself.  It is not more than this (GNU as, 16 bit, lin
      jne 3f
      movb $0xfe,%al
      outb %al,$0x64
-    3: movl 0x46c,%eax
+    3: movw $0xae04,%dx    # slots of a pc machine that are to be let go of
+     inl %dx,%eax
+     testl %eax,%eax
+     jz 1f
+     movw $0xae08,%dx
+     outl %eax,%dx
+    1: movl 0x46c,%eax
      cmpl last,%eax
      je 2b
      movl %eax,last
@@ -122,12 +128,12 @@ Typing `r` makes it reset itself.  It is not more than this (GNU as, 16 bit, lin
 from pathlib import Path
 
 _CODE = bytes.fromhex(
-    "fa31c08ed88ec08ed0bc007cfbfc8816fd7cba0206b80001ef6631dbb442e88000721066813e00805449434b7505668b1e0480be"
-    "e97ce8760066a16c04f4ba0006edf6c401754abafd03eca8017410baf803ec3c70743a3c727504b0fee66466a16c04663b06fe7c"
-    "74d366a3fe7c664366c70600805449434b66891e0480b80043e81d00beed7c7303bef37ce82000eba8bef87ce81800ba0406b800"
-    "20eff4ebfd8a16fd7cbe027d6653cd13665bc3ac84c07405e81f00ebf66689dab9080066c1c20488d0240f04303c3976020427e8"
-    "0400e2ebb00a5288c4bafd03eca82074fb88e0baf803ee5ac3555020005449434b20004552522000425945200000000000001000"
-    "01000080000001")
+    "fa31c08ed88ec08ed0bc007cfbfc88160c7dba0206b80001ef6631dbb442e88f00721066813e00805449434b7505668b1e0480be"
+    "f87ce8850066a16c04f4ba0006edf6c4017559bafd03eca8017410baf803ec3c7074493c727504b0fee664ba04ae66ed6685c074"
+    "05ba08ae66ef66a16c04663b060d7d74c466a30d7d664366c70600805449434b66891e0480b80043e81d00befc7c7303be027de8"
+    "2000eb99be077de81800ba0406b80020eff4ebfd8a160c7dbe117d6653cd13665bc3ac84c07405e81f00ebf66689dab9080066c1"
+    "c20488d0240f04303c3976020427e80400e2ebb00a5288c4bafd03eca82074fb88e0baf803ee5ac3555020005449434b20004552"
+    "52200042594520000000000000100001000080000001")
 SECTOR = _CODE.ljust(510, b"\0") + b"\x55\xaa"
 MIB = 1 << 20
 

@@ -53,11 +53,11 @@ def wait_ready(record: Runtime, names: Sequence[str], progress: Progress) -> Non
         with launch.talk(record) as qmp:
             found = jobs(qmp)
         mine = [require(record, found, name) for name in names]
-        if all(job.state == "ready" for job in mine):
-            return
         done, total = sum(job.done for job in mine), sum(job.total for job in mine)
         share = min(done / total, 0.99) if total else 0.0
         progress(share, f"disk transfer progress: {100 * share:.2f} % of {total >> 20} MiB")
+        if all(job.state == "ready" for job in mine):
+            return
         SYSTEM.sleep(pause)
         pause = min(pause * 1.5, POLL_SECONDS)
 

@@ -17,6 +17,7 @@ from gantry.hypervisor.hv_kvm.devices import short
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Pivot, Runtime
 from gantry.objects.instance import Disk
+from gantry.utils import faults
 
 FLUSH_SECONDS = 120.0
 """How long the disks may take to write out what they hold."""
@@ -41,7 +42,9 @@ def exchange(record: Runtime, new: Disk, path: str, progress: Progress) -> None:
                 if nodes.is_on(qmp, new.uuid, path):
                     return
                 copying.begin(qmp, job, source, nodes.add(qmp, record, new, path))
+        faults.point("exchange:begun")
         copying.wait_ready(record, [job], progress)
+        faults.point("exchange:copied")
         with files.held(guest), launch.talk(record, seconds=FLUSH_SECONDS) as qmp:
             _go_over(qmp, _stored(record), new, job)
     finally:
@@ -78,10 +81,13 @@ def _go_over(qmp: Qmp, record: Runtime, new: Disk, job: str) -> None:
     runtime.save(record)
     if pivot.runs:
         qmp.execute("stop")  # QEMU flushes all disks with it
+    faults.point("exchange:halted")
     copying.require(record, copying.jobs(qmp), job)
     exchanged.remember(new)
     _with(record, new)
+    faults.point("exchange:recorded")
     copying.end(qmp, record, job, "job-complete", id=job)
+    faults.point("exchange:over")
 
 
 def _with(record: Runtime, disk: Disk) -> Runtime:
