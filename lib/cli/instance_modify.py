@@ -9,7 +9,7 @@ from gantry.errors import WrongInput
 
 _NOT_CHANGES = ("force", "force_variant", "wait_for_sync", "no_wait_for_sync", "ignore_ipolicy", "no_conflicts_check",
                 "hotplug", "hotplug_if_possible", "no_hotplug", "node", "iallocator", "ext_params", "file_driver",
-                "file_storage_dir")
+                "file_storage_dir", "live")
 _AT_RESTART = ("Please don't forget that most parameters take effect only at the next (re)start of the instance "
                "initiated by ganeti; restarting from within the instance will not be enough.")
 _NO_MIGRATION = ("Until that restart the instance runs with its old hypervisor parameters; a migration before it may "

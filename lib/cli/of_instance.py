@@ -99,7 +99,7 @@ COMMANDS = {
         flag("--show-cmd", help="Print the command instead of running it"),)),
     "modify": Command("INSTANCE", "Change an instance", sets="SPN", opcode="instance.InstanceSetParams",
                       positional=NAME, run="instance_modify:run", options=(
-        BACKEND, DISK, FORCE_PARAM, HYPERVISOR_KEYS, NET, TEMPLATE,
+        BACKEND, DISK, FORCE_PARAM, HYPERVISOR_KEYS, NET, TEMPLATE, opt("--live", param="live"),
         opt("-n", "--node", param="remote_node", metavar="NODE"), IALLOCATOR,
         opt("-o", "--os-type", param="os_name", metavar="OS[+VARIANT]"), FORCE_VARIANT, OS_PARAMS, OS_PRIVATE,
         NO_WAIT_FOR_SYNC, flag("--offline", help="Mark it offline"), flag("--online", help="Mark it down again"),

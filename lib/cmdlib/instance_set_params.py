@@ -7,7 +7,19 @@ New disks are made first, removed ones go next; then everything is recorded at o
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import checks, disks, edit_disks, edit_nics, hookenv, mirror, nics, osenv, steps
+from gantry.cmdlib import (
+    checks,
+    convert,
+    convert_plan,
+    disks,
+    edit_disks,
+    edit_nics,
+    hookenv,
+    mirror,
+    nics,
+    osenv,
+    steps,
+)
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.edit_disks import Edited, Line
 from gantry.cmdlib.instance_params import check_merged, check_nics, merge_hv
@@ -44,10 +56,15 @@ class Change:
     hooks: Hooks
 
 
-class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceSetParams):
-    """Most changes are for the next start."""
+Seen = Change | convert.Conversion
+
+
+class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSetParams):
+    """Most changes are for the next start.  A change of the disk template goes alone (`convert`)."""
 
     def locks(self, view: View) -> Locks:
+        if self.op.disk_template is not None:
+            return convert.locks(view, self.op)
         config = view.config
         instance = config.instance(self.op.instance_name)
         node = config.nodes[instance.primary_node]
@@ -57,9 +74,11 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
         shared = {"nodegroup": frozenset({node.group})} if self.op.nics or self.op.disks else {}
         return Locks(exclusive=exclusive, shared=shared)
 
-    async def check(self, view: View) -> Change:
+    async def check(self, view: View) -> Seen:
         op, config = self.op, view.config
         self._refuse_what_is_not_offered()
+        if op.disk_template is not None:
+            return await convert.check(view, op)
         guest = steps.guest_of(config, config.instance(op.instance_name))
         running = await self._running(view, guest)
         balloon = await self._balloon(view, guest, running)
@@ -82,7 +101,9 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
                       wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(view, guest, new),
                       lines=(*lines, *node_lines, *self._state_lines()))
 
-    def plan(self, seen: Change) -> Plan:
+    def plan(self, seen: Seen) -> Plan:
+        if isinstance(seen, convert.Conversion):
+            return convert_plan.plan(seen)
         guest, edited = seen.guest, seen.edited
         plan: list[Step] = []
         if seen.balloon is not None:
@@ -101,20 +122,22 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Change], op=InstanceS
         return Plan(steps=tuple(plan), result=[list(line) for line in seen.lines],
                     reserves=_reserves(seen))
 
-    def hooks(self, seen: Change) -> Hooks:
+    def hooks(self, seen: Seen) -> Hooks:
         return seen.hooks
 
     # --- parts of the check --------------------------------------------------------------------------------
 
     def _refuse_what_is_not_offered(self) -> None:
         op = self.op
-        if op.disk_template is not None or op.remote_node is not None or op.ext_params:
-            raise WrongInput(detail="changing the disk template of an instance is not offered by this release")
+        if op.ext_params:
+            raise WrongInput(detail="disks of external providers are not offered by this release")
+        if op.disk_template is None and (op.live or op.remote_node is not None):
+            raise WrongInput(detail="A secondary node, and --live, are only for a change of the disk template")
         if op.instance_communication is not None:
             raise WrongInput(detail="the instance communication network is not offered by this release")
         given = (op.disks, op.nics, op.beparams, op.hvparams, op.osparams, op.osparams_private, op.os_name,
                  op.runtime_mem, op.pnode)
-        if op.offline is None and not any(given):
+        if op.offline is None and op.disk_template is None and not any(given):
             raise WrongInput(detail="No changes submitted")
 
     async def _running(self, view: View, guest: steps.Guest) -> VmStatus | None:

@@ -2,7 +2,9 @@
 """Which node: the one that was named, or the one an allocator chooses."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from gantry.cmdlib.checks import target
 from gantry.cmdlib.view import View
@@ -76,6 +78,37 @@ def _turns() -> asyncio.Lock:
 
 
 async def _answer(view: View, allocator: str, wanted: request.Json) -> list[str]:
+    message = await _message(view, wanted)
+    try:
+        return (await run.nodes(allocator, _params(view.config, allocator), message))[0]
+    except NoResources as refusal:
+        _say_why(view, refusal)
+        raise
+
+
+async def proposal(view: View, iallocator: str | None, wanted: request.Json) -> Any:
+    """What an allocator answers to a request whose result is not a list of nodes; raises NoResources."""
+    allocator = _allocator(view.config, None, iallocator)
+    async with _turns():
+        message = await _message(view, wanted)
+        try:
+            return await run.result(allocator, _params(view.config, allocator), message)
+        except NoResources as refusal:
+            _say_why(view, refusal)
+            raise
+
+
+def _params(config: Config, allocator: str) -> Mapping[str, Any]:
+    cluster = config.cluster
+    return cluster.default_iallocator_params if allocator == cluster.default_iallocator else {}
+
+
+def _say_why(view: View, refusal: NoResources) -> None:
+    for line in run.reasons(refusal):
+        view.say(f"   {line}")
+
+
+async def _message(view: View, wanted: request.Json) -> request.Json:
     config, cluster = view.config, view.config.cluster
     alive = [node.uuid for node in config.nodes.values() if node.vm_capable and not node.offline]
     unit = request.storage_unit(cluster)
@@ -86,14 +119,7 @@ async def _answer(view: View, allocator: str, wanted: request.Json) -> list[str]
         nodes={uuid: info for uuid, info in infos.items() if isinstance(info, NodeInfo)},
         guests={guest.uuid: guest.memory for found in guests.values() if not isinstance(found, NodeError)
                 for guest in found})
-    message = request.message(config, live, wanted, view.reservations.taken(PLACE))
-    params = cluster.default_iallocator_params if allocator == cluster.default_iallocator else {}
-    try:
-        return (await run.nodes(allocator, params, message))[0]
-    except NoResources as refusal:
-        for line in run.reasons(refusal):
-            view.say(f"   {line}")
-        raise
+    return request.message(config, live, wanted, view.reservations.taken(PLACE))
 
 
 async def move_target(view: View, instance: Instance, node: str | None, iallocator: str | None) -> Node:
@@ -126,3 +152,12 @@ async def new_secondary(view: View, instance: Instance, node: str | None, ialloc
     names = await _ask(view, allocator, request.relocate(view.config, instance))
     view.say(f" - INFO: Selected new secondary node {names[0]} for instance {instance.name} via iallocator {allocator}")
     return target(view.config, names[0])
+
+
+async def first_secondary(view: View, instance: Instance, node: str | None, iallocator: str | None) -> Node:
+    """Where the mirrors of an instance that has none yet are to be: the node named, or the one an allocator chooses."""
+    if node is not None:
+        return target(view.config, node)
+    found = await proposal(view, iallocator, request.allocate_secondary(instance))
+    view.say(f" - INFO: Selected secondary node {found} for instance {instance.name} via iallocator")
+    return target(view.config, str(found))

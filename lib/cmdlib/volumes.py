@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The logical volumes below an end of a mirrored disk, as disks of their own.
+"""The logical volumes below disks, as disks of their own.
 
 For operations that exchange volumes while the disk stays: removing the disk would end its device and forget its owner.
 """
@@ -23,8 +23,18 @@ def meta(disk: Disk, end: DrbdEnd) -> Disk:
     return _volume(disk, end, end.meta, disks.META_SIZE)
 
 
+def plain(disk: Disk) -> Disk:
+    """The volume of a plain disk, when the disk lies elsewhere by now."""
+    assert disk.lvm is not None  # noqa: S101 - for plain disks only
+    return replace(disk, uuid=_known_as(disk, disk.lvm))
+
+
+def _known_as(disk: Disk, where: LvmLocation) -> str:
+    return f"{disk.uuid}.{where.lv}"
+
+
 def _volume(disk: Disk, end: DrbdEnd, where: LvmLocation, size: int) -> Disk:
-    return replace(disk, uuid=f"{disk.uuid}.{where.lv}", dev_type=DiskTemplate.PLAIN, drbd=None, lvm=where, size=size,
+    return replace(disk, uuid=_known_as(disk, where), dev_type=DiskTemplate.PLAIN, drbd=None, lvm=where, size=size,
                    nodes=(end.node,), params={})
 
 

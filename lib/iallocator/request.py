@@ -77,6 +77,11 @@ def relocate(config: Config, instance: Instance) -> Json:
             "relocate_from": [config.nodes[leaves].name]}
 
 
+def allocate_secondary(instance: Instance) -> Json:
+    """Find a node for the other ends of an instance's disks."""
+    return {"type": "allocate-secondary", "name": instance.name}
+
+
 def promise(request: Json, nodes: Sequence[str]) -> str:
     """What an answered request makes of the cluster, as text: to be told to allocators until the cluster shows it."""
     return json.dumps([request, [*nodes]])

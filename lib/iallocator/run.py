@@ -33,16 +33,26 @@ async def nodes(name: str, params: Mapping[str, Any], message: Json) -> tuple[li
 
     Raises NoResources when it found none, WrongInput or BadEnvironment when it could not be asked.
     """
+    found, info = await _granted(name, params, message)
+    required = message["request"]["required_nodes"]
+    if not isinstance(found, list) or len(found) != required or not set(found) <= set(message["nodes"]):
+        raise BadEnvironment(detail=f"iallocator '{name}' returned {json.dumps(found)}, where {required} of the "
+                                    "cluster's nodes were asked for; use another one, or name the node")
+    return found, info
+
+
+async def result(name: str, params: Mapping[str, Any], message: Json) -> Any:
+    """The result of any request; raises as `nodes` does."""
+    return (await _granted(name, params, message))[0]
+
+
+async def _granted(name: str, params: Mapping[str, Any], message: Json) -> tuple[Any, str]:
     reply = await ask(name, params, message)
-    info, result = str(reply["info"]), reply["result"]
+    info = str(reply["info"])
     if not reply["success"]:
         raise NoResources(detail=f"Can't compute nodes using iallocator '{name}': {info.partition(chr(10))[0]}",
                           ) from _Table(info.partition("\n")[2])
-    required = message["request"]["required_nodes"]
-    if not isinstance(result, list) or len(result) != required or not set(result) <= set(message["nodes"]):
-        raise BadEnvironment(detail=f"iallocator '{name}' returned {json.dumps(result)}, where {required} of the "
-                                    "cluster's nodes were asked for; use another one, or name the node")
-    return result, info
+    return reply["result"], info
 
 
 class _Table(Exception):

@@ -158,6 +158,7 @@ class InstanceSetParams(InstanceCommand):
     runtime_mem: int | None = param(POSITIVE, "balloon the running guest to this many MiB", default=None)
     hvparams: dict[str, Any] = param(DICT, "hypervisor parameters", default=EMPTY)
     disk_template: str | None = param(DISK_TEMPLATE, "disk layout", default=None)
+    live: bool = param(BOOL, "with disk_template: convert the disks while the guest runs", default=False)
     ext_params: dict[str, Any] = param(DICT, "ext-storage parameters used while converting to ext", default=EMPTY)
     file_driver: str | None = param(FILE_DRIVER, "driver for file disks", default=None)
     file_storage_dir: str | None = param(

@@ -363,6 +363,9 @@ class DiskWorld(World):
 
     # --- guests ----------------------------------------------------------------------------------------
 
+    def _instance_hotplug_obstacle(self, node, instance, hypervisor, change):
+        return ""
+
     def _instance_disk_resized(self, node, instance, hypervisor, disk, size):
         self.seen[disk.uuid] = size
 

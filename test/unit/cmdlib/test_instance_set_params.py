@@ -158,7 +158,7 @@ def test_another_primary_node():
 
 @pytest.mark.parametrize(("error", "fields", "words"), [
     (WrongInput, {}, "No changes"),
-    (WrongInput, {"disk_template": "file"}, "template"),
+    (WrongInput, {"disk_template": "plain"}, "not enabled"),
     (ParameterError, {"beparams": {"odd": 1}}, "odd"),
     (ParameterError, {"hvparams": {"odd": 1}}, "odd"),
     (NoResources, {"beparams": {"memory": 20000}}, "--force"),
