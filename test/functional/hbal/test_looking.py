@@ -79,6 +79,17 @@ def test_split_instances_are_named(run: Run, tmp_path: Path) -> None:
     assert run("hcheck", "--no-simulation", "-t", str(split))[0] == 0
 
 
+@pytest.mark.parametrize(("free", "stuck"), [(4096, "0"), (1000, "1")])
+def test_a_split_instance_fails_over_to_the_other_group(run: Run, tmp_path: Path, free: int, stuck: str) -> None:
+    (tmp_path / "split").write_text(
+        "g|u|preferred||\nh|v|preferred||\n\na|4096|0|2944|9000|8000|4|M|u|1||N|0|1|1.0\n"
+        f"b|{free}|0|{free}|9000|8000|4|N|v|1||N|0|1|1.0\nc|4096|0|4096|9000|9000|4|N|u|1||N|0|1|1.0\n\n"
+        "i|1024|1000|1|running|Y|a|b|drbd||1|-|N\ne|128|1000|1|running|Y|a||ext||1|-|N\n\n\n")
+    code, out, _ = run("hcheck", "-t", str(tmp_path / "split"), "--no-simulation", "--machine-readable")
+    assert code == 0
+    assert f"HCHECK_INIT_GROUP_0_GN1_FAIL={stuck}\n" in out
+
+
 def test_hscan_saves_what_hinfo_reads(run: Run, tmp_path: Path, golden: Golden) -> None:
     shutil.copytree(RAPI, tmp_path / "cluster")
     address = f"file://{tmp_path}/cluster"

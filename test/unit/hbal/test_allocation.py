@@ -3,6 +3,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from hbal.load.prepare import prepare
 from hbal.load.simulate import load as simulate
 from hbal.model import NO_NODE, Disk, Instance, Status, Template
 from hbal.programs.hail import main
+
+REPLIES = Path(__file__).parents[2] / "data" / "hbal" / "hail-replies.json"
+"""Requests, and what hail of Debian's ganeti-htools 3.0.2 replies to them."""
 
 SPECS = {"min": (128, 1, 1024, 1, 1, 1), "max": (32768, 8, 1048576, 16, 8, 12)}
 KEYS = ("memory-size", "cpu-count", "disk-size", "disk-count", "nic-count", "spindle-use")
@@ -67,6 +71,23 @@ def test_a_refusal_says_why_and_with_a_table_by_how_much():
     assert first == sentence
     assert table[0].split() == ["Node", "Role", "Rule", "What", "Has", "Needs"]
     assert table[1].split() == ["n0", "primary", "FailMem", "unallocated", "memory", "16000", "20000"]
+
+
+def recorded():
+    return [pytest.param(case["options"], case["message"], case["reply"], id=case["about"])
+            for case in json.loads(REPLIES.read_text())]
+
+
+@pytest.mark.parametrize(("options", "request_", "reply"), recorded())
+def test_replies_are_those_of_others(options, request_, reply):
+    assert alloc.answer(request_, options=options) == reply
+
+
+@pytest.mark.parametrize("coming", [False, True])
+def test_what_is_only_to_come_need_not_leave_a_node(coming):
+    nodes = {"n0": node(2000), "n1": node(200), "n2": node(200)}
+    there = {"i": guest("n0", template="ext", memory=1500) | {"forthcoming": coming}}
+    assert alloc.answer(message(nodes, there, **wish("plain", memory=128)))["success"] == coming
 
 
 def test_networks_groups_and_restrictions():

@@ -13,6 +13,8 @@ from hbal.core.moves import Kind, Move, Restrictions, allowed, make, placement, 
 from hbal.core.rounds import keys_below, lowest_by_row, named
 from hbal.core.score import components, deviations, optimum, score
 from hbal.core.swaps import Swaps, possible
+from hbal.load import text
+from hbal.load.prepare import prepare
 from support.hbal_core import drawn
 
 EVERYTHING = 1e300
@@ -169,3 +171,13 @@ def test_the_optimum_is_what_equal_reserves_would_leave(tmp_path: Path) -> None:
     memory = state.limits.memory[:-1]
     whole, kept = memory.sum(), state.peers.sum()
     assert optimum(state) == pytest.approx(0.25 * (kept / (whole - memory.max()) - kept / whole))
+
+
+def test_a_node_without_memory_takes_no_instance_that_is_down_either(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("\n".join((
+        "g|u|preferred||", "", *(f"n{index}|4096|0|{free}|9000|{9000 - used}|4|N|u|1||N|0|1|1.0"
+                                 for index, free, used in ((0, 4096, 1000), (1, 4096, 1000), (2, 0, 0))), "",
+        "i|1024|1000|1|ADMIN_down|Y|n0|n1|drbd||1|-|N", "", "", "")))
+    state = build(prepare(text.load(str(tmp_path / "data"))))
+    found = {written(move, state.nodes[move.target].name) for move, _ in candidates(state, Restrictions())}
+    assert found == {"f"}, "n2 is full, and no secondary either: what is down asks for memory when it starts"

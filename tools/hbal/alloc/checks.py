@@ -61,7 +61,7 @@ def primary_rules(state: State, index: int, grown: Grown) -> Iterator[Rule]:
     amounts, limits, after = state.amounts, state.limits, grown.state
     real, local = bool(amounts.real[index]), bool(amounts.local[index])
     memory, disk = _full(state, amounts.memory[index]), _full(state, amounts.disk_forth[index])
-    if real and amounts.running[index]:
+    if real:
         yield _hard(Fail.FailMem, after.unallocated <= 0, "unallocated memory", state.unallocated, memory)
     if real and local:
         yield from _local(state, index, grown)

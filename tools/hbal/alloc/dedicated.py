@@ -5,6 +5,7 @@ For each smallest size that the policy knows, largest disk first: how many plain
 and after.  The differences, then the free disk after, are compared one after the other; the least wins.
 """
 
+import math
 from collections import Counter
 
 from hbal.alloc import checks
@@ -27,20 +28,35 @@ def sizes(policy: Policy) -> list[Spec]:
     return sorted((pair.min for pair in policy.minmax), key=lambda spec: -spec.disk)
 
 
-def room(state: State, node: int, spec: Spec) -> int:
-    """How many plain instances of the size fit on the node."""
-    limits = state.limits
-    bounds = [state.unallocated[node] / max(1, spec.memory), state.free_disk[node] / max(1, spec.disk),
-              (limits.most_cpus[node] - state.used_cpus[node]) / max(1, spec.cpus),
-              (state.free_spindles[node] if limits.exclusive[node] else
-               limits.high_spindles[node] - state.used_spindles[node]) / max(1, spec.spindle_use)]
+def room(state: State, node: int, spec: Spec, reserved: float) -> int:
+    """How many plain instances of the size fit on the node, which keeps `reserved` MiB free for others as long as it
+    has as much.  Physical spindles are not counted, as the original does not.
+    """
+    limits, memory = state.limits, float(state.unallocated[node])
+    disk = float(min(state.free_disk[node], state.free_disk_forth[node]))
+    cpus = max(state.used_cpus[node], state.used_cpus_forth[node])
+    bounds = [_times(memory - reserved if memory > reserved else memory, spec.memory),
+              _times(float(state.free_memory_forth[node]), spec.memory), _times(disk, spec.disk),
+              (limits.most_cpus[node] - cpus) // max(1, spec.cpus)]
+    if not limits.exclusive[node]:
+        spindles = max(state.used_spindles[node], state.used_spindles_forth[node])
+        bounds.append((limits.high_spindles[node] - spindles) // max(1, spec.spindle_use))
     return max(0, int(min(bounds)))
 
 
-def lost(state: State, node: int, grown: Grown) -> Lost:
-    """What the node can hold less once it has the instance, and its free disk then."""
+def _times(has: float, takes: int) -> float:
+    """How often it can be taken with something left."""
+    return math.ceil(has / max(1, takes)) - 1
+
+
+def lost(state: State, node: int, grown: Grown, reserved: float | None = None) -> Lost:
+    """What the node can hold less once it has the instance, and its free disk then; `reserved`: the memory it keeps
+    free for others then, where that changes.
+    """
     specs = sizes(state.data.groups[state.nodes[node].group].policy)
-    return (tuple(room(state, node, spec) - room(grown.state, node, spec) for spec in specs),
+    before = float(state.largest[0, node])
+    after = before if reserved is None else reserved
+    return (tuple(room(state, node, spec, before) - room(grown.state, node, spec, after) for spec in specs),
             int(grown.state.free_disk[node]))
 
 
@@ -72,7 +88,8 @@ def best(state: State, index: int, nodes: Ints, required: int, conditions: Condi
         for other in (int(one) for one in nodes if one != node):
             why = mode if mode != FITS else int(tails[node, other])
             if why == FITS:
-                found.append((_sum(lost(state, node, first), lost(state, other, second)), (node, other)))
+                kept = float(max(state.largest[0, other], state.peers[other, node] + state.amounts.reserved[index]))
+                found.append((_sum(lost(state, node, first), lost(state, other, second, kept)), (node, other)))
             else:
                 failures[Fail(why)] += 1
     solution = Solution(failures=failures, successes=len(found))

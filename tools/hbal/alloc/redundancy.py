@@ -51,8 +51,8 @@ def stuck(state: State, tolerance: Tolerance = STRICT) -> Iterable[int]:
 
 
 def placed(state: State) -> Bools:
-    """Which instances are on nodes of the state."""
-    return state.primary < state.count
+    """Which instances are on nodes of the state; those that are only to come need not leave them."""
+    return state.amounts.real & (state.primary < state.count)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Failovers:
     """Whether all primaries of a node can fail over."""
     memory: Floats
     """Memory that comes to the secondary."""
-    running: Bools
-    """Whether any memory is asked for."""
+    coming: Bools
+    """Whether any instance comes."""
 
 
 def failovers(state: State) -> Failovers:
@@ -72,23 +72,21 @@ def failovers(state: State) -> Failovers:
     amounts, size = state.amounts, state.count + 1
     rows = np.flatnonzero(amounts.drbd & placed(state) & (state.secondary < state.count))
     pri, sec = state.primary[rows], state.secondary[rows]
-    memory, running = np.zeros((size, size)), np.zeros((size, size), dtype=np.bool_)
+    memory, coming = np.zeros((size, size)), np.zeros((size, size), dtype=np.bool_)
     np.add.at(memory, (pri, sec), amounts.memory[rows])
-    uses = rows[amounts.running[rows]]
-    running[state.primary[uses], state.secondary[uses]] = True
-    bad = running & (memory >= state.unallocated[None, :])
-    real = amounts.real[rows]
+    coming[pri, sec] = True
+    bad = coming & (memory >= state.unallocated[None, :])
     full = (state.free_disk <= 0) | (state.limits.exclusive & (state.free_spindles < 0))
     unknown = state.limits.exclusive[sec] & ~amounts.spindles_known[rows]
     overdrawn = state.limits.exclusive & (state.free_spindles < 0)
     back = np.where(state.limits.online[pri], full[pri], overdrawn[pri])
-    stopped = real & (full[sec] | back | unknown)
+    stopped = full[sec] | back | unknown
     fine = ~bad.any(axis=1)
     fine[pri[stopped]] = False
     migration = state.tags.migration
     if migration is not None:
         fine[pri[~migration[pri, sec]]] = False
-    return Failovers(fine, memory, running)
+    return Failovers(fine, memory, coming)
 
 
 def closed(state: State) -> bool:
@@ -104,10 +102,10 @@ def pairs_kept(state: State, index: int, primaries: Ints, secondaries: Ints) -> 
     if not now.fine[:-1].all():
         return np.zeros((len(primaries), len(secondaries)), dtype=np.bool_)
     amount = float(state.amounts.memory[index])
-    most = np.where(now.running, now.memory, -np.inf).max(axis=0)
+    most = np.where(now.coming, now.memory, -np.inf).max(axis=0)
     kept = np.broadcast_to((most < state.unallocated - amount)[primaries][:, None],
                            (len(primaries), len(secondaries)))
-    if state.amounts.running[index]:
+    if state.amounts.real[index]:
         coming = now.memory[np.ix_(primaries, secondaries)] + amount
         kept = kept & (coming < state.unallocated[secondaries])
     migration = state.tags.migration
@@ -125,7 +123,7 @@ def _others(state: State) -> dict[int, list[int]]:
 def _leaves(state: State, node: int, others: list[int]) -> bool:
     """Whether the node's primaries without a secondary find room, once the others have failed over."""
     trial = state.copy()
-    for swapped in np.flatnonzero((trial.primary == node) & trial.amounts.drbd):
+    for swapped in np.flatnonzero((trial.primary == node) & trial.amounts.drbd & trial.amounts.real):
         trial.move(int(swapped), int(trial.secondary[swapped]), node)
     others = others[::-1]
     free = [index for index in others if trial.instances[index].template in FREE]
@@ -145,7 +143,7 @@ def _leaves(state: State, node: int, others: list[int]) -> bool:
     for index in rest:
         policy = trial.data.groups[group].policy
         fails = [one for one in alive if checks.policy_failure(
-            trial.instances[index], policy, exclusive=bool(trial.limits.exclusive[one]))]
+            trial.instances[index], policy, exclusive=bool(trial.limits.exclusive[one])) is not None]
         if not _settle(trial, index, np.setdiff1d(alive, fails), everywhere):
             return False
     return True

@@ -30,7 +30,7 @@ def _singles(state: State, index: int, targets: Ints, grown: Grown, counted: Boo
     known: dict[tuple[object, ...], Floats] = {}
     for metric in METRICS:
         if metric.kind == "map":
-            value = _pairs(state, index, targets)
+            value = _pairs(state, index, targets, counted)
         else:
             before, after = metric.per_node(state), metric.per_node(grown.state)
             key = (metric.kind, before.tobytes(), after.tobytes())
@@ -112,7 +112,7 @@ def _score_pairs(state: State, index: int, primaries: Ints, secondaries: Ints, g
     known: dict[tuple[object, ...], Floats] = {}
     for metric in METRICS:
         if metric.kind == "map":
-            total += metric.weight * _pairs(state, index, primaries)[:, None]
+            total += metric.weight * _pairs(state, index, primaries, counted)[:, None]
             continue
         before, first, second = tables.of(metric)
         key = (metric.kind, before.tobytes(), first.tobytes(), second.tobytes())
@@ -170,24 +170,27 @@ def _twice(kind: str, before: Floats, one: tuple[Ints, Floats], two: tuple[Ints,
     if kind != "dev":
         return np.broadcast_to(before[chosen].sum() + change_first + change_second, shape)
     count, values = len(chosen), before[chosen]
-    mean = values.sum() / count
-    variance = float(((values - mean) ** 2).sum() / count)
-    after_first = _spread(count, 0.0, variance, old_first - mean, change_first)
-    spread = _spread(count, change_first, after_first, old_second - mean, change_second)
+    total = float(np.add.accumulate(values)[-1])
+    variance = float(np.add.accumulate((values - total / count) ** 2)[-1] / count)
+    after_first = _spread(count, total, variance, old_first, change_first)
+    spread = _spread(count, total + change_first, after_first, old_second, change_second)
     result: Floats = np.sqrt(np.broadcast_to(spread, shape))
     return result
 
 
-def _pairs(state: State, index: int, targets: Ints) -> Floats:
+def _pairs(state: State, index: int, targets: Ints, counted: Bools) -> Floats:
     """The metric that counts pairs of location and exclusion tags, with the instance on each target."""
-    pairs = state.location_pairs
-    if pairs is None or state.tags.exclusion is None or state.tags.location is None:
+    tags = state.tags
+    if state.location_pairs is None or tags.exclusion is None or tags.location is None:
         return np.zeros(len(targets))
-    tags = state.tags.exclusion[index] * float(state.amounts.real[index])
+    pairs = state.location_pairs
+    if not counted.all():
+        rows = np.flatnonzero(state.amounts.real & (state.primary < state.count))
+        rows = rows[(counted & state.limits.online[:-1])[state.primary[rows]]]
+        pairs = tags.location[state.primary[rows]].T @ tags.exclusion[rows]
+    own = tags.exclusion[index] * float(state.amounts.real[index])
     base = pairs.sum() - (pairs > 0).sum()
-    added = state.tags.location[targets][:, :, None] * tags[None, None, :]
-    added = added * state.limits.online[targets][:, None, None]
+    added = tags.location[targets][:, :, None] * own[None, None, :]
+    added = added * (state.limits.online[:-1] & counted)[targets][:, None, None]
     result: Floats = base + added.sum(axis=(1, 2)) - ((pairs == 0)[None] & (added > 0)).sum(axis=(1, 2))
     return result
-
-

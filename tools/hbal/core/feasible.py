@@ -63,7 +63,7 @@ class Checks:
         self.ordinary = bool((local & real).all()) and not state.limits.any_exclusive and not self.forth
         """Whether all instances are real and on local disks, and no node has exclusive storage."""
         placed = local & real
-        memory = np.where(amounts.running, amounts.memory, ALWAYS)
+        memory = np.where(real, amounts.memory, ALWAYS)
         unknown = np.where(amounts.spindles_known, amounts.spindles, NEVER)
         spindles, self.spindles_forth = np.where(placed, unknown, ALWAYS), np.where(local, unknown, ALWAYS)
         disk = np.where(placed, amounts.disk, ALWAYS)
@@ -198,7 +198,7 @@ class Checks:
         state, limits, amounts, sec = self.state, self.state.limits, self.state.amounts, peers.secondary
         hard, soft = self._stays(rows, sec)
         free, memory = state.unallocated[sec], amounts.memory[rows]
-        hard = hard & (~amounts.running[rows] | (memory < free))
+        hard = hard & (~amounts.real[rows] | (memory < free))
         breaks = (free - memory <= peers.after_loss) & (free > peers.after_loss)
         cpus = state.used_cpus[sec] + amounts.cpus[rows] <= limits.most_cpus[sec]
         soft = soft & ((~breaks & cpus) | ~amounts.real[rows]) & (
@@ -227,7 +227,7 @@ class Checks:
     def _primary_stays(self, rows: Ints, pri: Ints) -> Bools:
         """r:t puts the primary back on its node: only the hard limits count."""
         hard, _ = self._stays(rows, pri)
-        result: Bools = hard & (~self.state.amounts.running[rows] | (self.state.unallocated[pri] > 0.0))
+        result: Bools = hard & (~self.state.amounts.real[rows] | (self.state.unallocated[pri] > 0.0))
         return result
 
     def _migrations(self, rows: Ints, peers: Peers, nodes: Ints | slice, fits: Bools) -> None:

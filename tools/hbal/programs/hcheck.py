@@ -103,7 +103,9 @@ def _stuck(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures]) 
     from hbal.alloc.redundancy import stuck
     from hbal.core.arrays import build
 
-    return sum(1 for _ in stuck(build(data, group)))
+    if not any(data.is_split(data.instances[index]) for one in nodes for index in one.primaries):
+        return sum(1 for _ in stuck(build(data, group)))
+    return sum(data.nodes[node].group == group for node in stuck(build(data)))  # fails over to another group
 
 
 def balanced(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures],
