@@ -15,6 +15,7 @@ from gantry.cli.options import (
     NO_RUNTIME_CHANGES,
     NODE_PARAMS,
     SETS,
+    SHOW_NAMES,
     STATES,
     TARGET_NODE,
     UNITS,
@@ -82,5 +83,9 @@ COMMANDS = {
         opt("--allocatable", kind="yesno", metavar="yes|no", help="Allow allocation on the physical volume"),)),
     "repair-storage": Command("NODE STORAGE-TYPE NAME", "", (IGNORE_CONSISTENCY,), "SPN", "node.RepairNodeStorage",
                               STORAGE),
+    "restricted-command": Command("COMMAND [NODE...]", "", sets="SP", opcode="cluster.RestrictedCommand",
+                                  run="node_restricted:run", options=(
+        opt("--sync", param="use_locking", help="Let no other job act on the nodes meanwhile"), SHOW_NAMES,
+        opt("-g", "--node-group", kind="str", metavar="GROUP", help="On all nodes of this group"))),
     **tag_commands("node", "NODE"),
 }

@@ -81,14 +81,18 @@ class Actor:
                 with self._breakable(doing):
                     await self._services.sleep(action.seconds)
             case Say():
-                for line in plans.fill(action.lines, dict(doing.results)):
-                    text = "".join(map(str, line)) if isinstance(line, list) else line
-                    self._run.job.say(self._run.index, text)
+                self._say(plans.fill(action.lines, dict(doing.results)))
             case Submit():
                 return await self._submit_jobs(action, doing)
             case Master():
                 return await self._master(action, doing)
         return None
+
+    def _say(self, lines: Sequence[Any]) -> None:
+        for line in lines:
+            text = "".join(map(str, line)) if isinstance(line, list) else line
+            if text or line == "":
+                self._run.job.say(self._run.index, text)
 
     # --- nodes ----------------------------------------------------------------------------------------
 

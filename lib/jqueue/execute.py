@@ -99,6 +99,8 @@ class PlanRun:
             if not step.may_fail:
                 raise _known(err) from err
             self._say(f" - WARNING: {plain_title(step.title) or 'a step'} failed: {error_text(_known(err))}")
+            if step.key:
+                self._results[step.key] = None
             await self._record(index, step, {"state": "failed", "error": str(err)})
             return
         faults.point(f"{point}:after")

@@ -87,7 +87,8 @@ class Submit:
 
 @dataclass(frozen=True, kw_only=True)
 class Say:
-    """Lines for the job's log.  A line is a text, or a list of parts (texts and `ref`s) that are put together."""
+    """Lines for the job's log.  A line is a text, or a list of parts (texts and `ref`s) that are put
+    together; when nothing comes of the parts, there is no line."""
 
     kind: Literal["say"] = "say"
     lines: list[Any]

@@ -16,9 +16,11 @@ from gantry.opcodes.types import (
     NICS,
     SECONDS,
     SECRET,
+    STR,
     STRINGS,
     TAGS,
     UINT,
+    list_of,
     one_of,
 )
 
@@ -76,7 +78,7 @@ class TestJqueue(Command):
 
     notify_waitlock: bool = param(BOOL, "announce lock phases over the test socket", default=False)
     notify_exec: bool = param(BOOL, "announce exec over the test socket", default=False)
-    log_messages: tuple[str, ...] = param(STRINGS, "messages to emit", default=())
+    log_messages: tuple[str, ...] = param(list_of(STR), "messages to emit", default=())
     fail: bool = param(BOOL, "end with an error", default=False)
 
 

@@ -32,12 +32,7 @@ WITHOUT_UNIT: dict[str, str] = {
     "OP_GROUP_EVACUATE": _ALLOCATOR, "OP_INSTANCE_CHANGE_GROUP": _ALLOCATOR, "OP_TEST_ALLOCATOR": _ALLOCATOR,
     "OP_INSTANCE_MOVE": "copying disks between nodes",
     "OP_NODE_MODIFY_STORAGE": _LVM, "OP_REPAIR_NODE_STORAGE": _LVM,
-    "OP_NODE_POWERCYCLE": "a node call that reboots a real machine",
-    "OP_OOB_COMMAND": "running out-of-band programs on the master",
-    "OP_RESTRICTED_COMMAND": "running the administrator's commands on nodes",
-    "OP_TEST_DUMMY": "an operation that fails on demand, wanted by no test here",
-    "OP_TEST_JQUEUE": "notifying test programs over a socket, wanted by no test here",
-    "OP_TEST_OS_PARAMS": "echoing secret parameters, wanted by no test here",
+    "OP_TEST_DUMMY": "unit tests of other programs only: the format has it, nobody implements it",
 }
 """Opcodes of the wire format that the server refuses by name, and what they wait for.  May only lose entries."""
 

@@ -16,7 +16,7 @@ from gantry.objects.instance import Disk, FileLocation, Instance, Nic
 from gantry.objects.node import NodeInfo, StorageUnit
 from gantry.objects.plan import Call, Delete, Master, Put, Say, Several, Sleep, Submit, Task, Update, fill
 from gantry.objects.vm import Console, MigrationStatus, VmStatus
-from gantry.rpc.declare import CALLS
+from gantry.rpc.registry import CALLS
 from support.small_cluster import MemoryStore
 
 SHARED, LOCAL = "/srv/shared", "/srv/file"
