@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_CLUSTER_VERIFY_GROUP: check the nodes and instances of one group."""
 
-from gantry.cmdlib import hookenv, verify_checks
+from gantry.cmdlib import disk_look, hookenv, verify_checks, verify_storage
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
+from gantry.cmdlib.disk_look import NodeDisks
+from gantry.cmdlib.disks import LVM_TEMPLATES
 from gantry.cmdlib.verify_checks import Seen
 from gantry.cmdlib.verify_report import Problem, Report
 from gantry.cmdlib.view import View
@@ -10,7 +12,7 @@ from gantry.config import effective
 from gantry.config.config import Config
 from gantry.errors import NodeError
 from gantry.objects.cluster import Node, NodeGroup
-from gantry.objects.instance import Disk, Instance
+from gantry.objects.instance import Instance
 from gantry.objects.plan import Plan
 from gantry.opcodes.cluster import ClusterVerifyGroup
 from gantry.rpc import calls
@@ -22,9 +24,11 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
 
     def locks(self, view: View) -> Locks:
         group = view.config.group(self.op.group_name)
-        nodes = frozenset(node.uuid for node in view.config.members_of(group.uuid))
-        names = frozenset(instance.name for instance in _instances(view.config, group))
-        return Locks(shared={"instance": names, "nodegroup": frozenset({group.uuid}), "node": nodes})
+        instances = _instances(view.config, group)
+        nodes = {node.uuid for node in view.config.members_of(group.uuid)}
+        nodes |= {node for instance in instances for node in view.config.secondaries_of(instance)}
+        return Locks(shared={"instance": frozenset(instance.name for instance in instances),
+                             "nodegroup": frozenset({group.uuid}), "node": frozenset(nodes)})
 
     async def check(self, view: View) -> bool:
         config, op = view.config, self.op
@@ -67,6 +71,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         asked = epoch()
         versions = await nodes.call_many(uuids, calls.version)
         alive = list(verify_checks.answers_of(versions))
+        hosts = [node.uuid for node in online if node.uuid in alive and node.vm_capable]
         what = {"hypervisors": hypervisors, "file_storage_dirs": _storage_dirs(view.config),
                 "hosts": {node.name: node.primary_ip for node in view.config.online_nodes()}, "files": [],
                 "links": _links(view.config, instances)}
@@ -74,28 +79,18 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
                     await nodes.call_many(alive, calls.node_verify, what=what),
                     await nodes.call_many(alive, calls.instances_info, hypervisors=hypervisors),
                     await nodes.call_many(alive, calls.node_info, storage=[]),
-                    await self._missing_disks(view, frozenset(alive), instances),
-                    await nodes.call_many([node.uuid for node in online if node.uuid in alive and node.vm_capable],
-                                          calls.os_list))
+                    await self._disks(view, frozenset(alive), instances),
+                    await nodes.call_many(hosts, calls.volumes_list) if _has_volumes(view.config) else {},
+                    await nodes.call_many(hosts, calls.os_list))
 
-    async def _missing_disks(self, view: View, alive: frozenset[str],
-                             instances: tuple[Instance, ...]) -> dict[str, list[tuple[str, str]]]:
-        by_node: dict[str, list[tuple[Instance, Disk]]] = {}
-        for instance in instances:
-            if instance.primary_node in alive and instance.disks:
-                by_node.setdefault(instance.primary_node, []).extend(
-                    (instance, disk) for disk in view.config.disks_of(instance))
-        missing: dict[str, list[tuple[str, str]]] = {}
-        for uuid, owned in by_node.items():
-            try:
-                states = await view.nodes.call(uuid, calls.disks_status, disks=[disk for _, disk in owned])
-            except NodeError as err:
-                view.warn(f"the disks on node {view.config.nodes[uuid].name} could not be looked at: {err}")
-                continue
-            for (instance, _), state in zip(owned, states, strict=True):
-                if not state["exists"]:
-                    missing.setdefault(instance.uuid, []).append((view.config.nodes[uuid].name, state["path"]))
-        return missing
+    async def _disks(self, view: View, alive: frozenset[str],
+                     instances: tuple[Instance, ...]) -> dict[str, NodeDisks | NodeError]:
+        """Of the nodes that answer, and of mirrors' nodes in other groups."""
+        config = view.config
+        members = {node.uuid for node in config.members_of(config.group(self.op.group_name).uuid)}
+        return await disk_look.look(view, {
+            uuid: owned for uuid, owned in disk_look.by_node(config, instances).items()
+            if uuid in alive or (uuid not in members and not config.nodes[uuid].offline)})
 
     def _report(self, report: Report, config: Config, seen: Seen, instances: tuple[Instance, ...]) -> None:
         report.title("Verifying configuration file consistency")
@@ -110,9 +105,11 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.add_all(verify_checks.check_nodes(config, seen))
         report.title("Verifying instance status")
         report.add_all(verify_checks.check_instances(config, seen, instances))
+        report.add_all(verify_storage.check_disks(config, seen.disks, instances))
         report.add_all(verify_checks.check_strangers(config, seen))
         report.title("Verifying orphan volumes")
         report.add_all(verify_checks.check_orphan_disks(config, seen))
+        report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes))
         if "nplusone_mem" not in self.op.skip_checks:
             report.title("Verifying N+1 Memory redundancy")
             report.add_all(verify_checks.check_n1(config, seen))
@@ -137,6 +134,11 @@ def _links(config: Config, instances: tuple[Instance, ...]) -> list[list[str]]:
             params = effective.nicparams(config, nic, group)
             found.add((params["mode"], params["link"]))
     return [list(pair) for pair in sorted(found)]
+
+
+def _has_volumes(config: Config) -> bool:
+    cluster = config.cluster
+    return bool(cluster.volume_group_name) and not LVM_TEMPLATES.isdisjoint(cluster.enabled_disk_templates)
 
 
 def _storage_dirs(config: Config) -> list[str]:

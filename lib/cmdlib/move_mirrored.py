@@ -77,21 +77,17 @@ def _old(guest: steps.Guest, disk: Disk, state: Mapping[str, Any], *, alive: boo
     seen = state.get("mirror") or {}
     status, data = seen.get("status", "down"), seen.get("disk", "Unknown")
     known = int(state.get("owner_epoch") or 0)
-    if not state.get("exists"):
-        return f"its volumes are not there ({state.get('path')})"
-    if known < guest.instance.owner_epoch and not (alive and status == "ok"):
-        return (f"it was last brought up for owner {known} of the instance, which has had owner "
-                f"{guest.instance.owner_epoch} since, on another node")
-    if not alive and disk.degraded_since is not None:
-        return ("when it was looked at last, it had not all data of the primary node (gnt-instance info tells since "
-                "when)")
-    if not guest.instance.disks_active:
-        return ""  # nobody writes; opening it tells
-    if alive and status != "ok":
-        return str(seen.get("problem") or f"its mirror is {status} ({data})")
-    if not alive and status != "down" and data != "UpToDate":
-        return f"its data is {data}"
-    return ""
+    active = guest.instance.disks_active  # else nobody writes, and opening it tells
+    reasons = (
+        (not state.get("exists"), f"its volumes are not there ({state.get('path')})"),
+        (known < guest.instance.owner_epoch and not (alive and status == "ok"),
+         f"it was last brought up for owner {known} of the instance, which has had owner {guest.instance.owner_epoch} "
+         "since, on another node"),
+        (not alive and disk.degraded_since is not None,
+         "when it was looked at last, it had not all data of the primary node (gnt-instance info tells since when)"),
+        (active and alive and status != "ok", seen.get("problem") or f"its mirror is {status} ({data})"),
+        (active and not alive and status != "down" and data != "UpToDate", f"its data is {data}"))
+    return next((str(text) for holds, text in reasons if holds), "")
 
 
 async def check_failover(view: View, guest: steps.Guest, to: Node, hooks: Hooks, *, ignore_ipolicy: bool,

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gantry.cmdlib.disk_look import NodeDisks
 from gantry.cmdlib.verify_report import Problem
+from gantry.cmdlib.verify_storage import check_layout
 from gantry.config import effective
 from gantry.config.config import Config
 from gantry.constants import PROTOCOL_VERSION, RELEASE_VERSION, AdminState
@@ -26,7 +28,7 @@ HOOK_FAILED = 1
 class Seen:
     """Answers by node UUID; a NodeError where a node did not answer.  `asked` is the master's time then.
 
-    `missing_disks`: (node name, path) by instance UUID.
+    `disks`: what the nodes said of the disks that should be there; `volumes`: all logical volumes they have.
     """
 
     nodes: tuple[Node, ...]
@@ -35,7 +37,8 @@ class Seen:
     reports: dict[str, NodeReport | NodeError] = field(default_factory=dict)
     guests: dict[str, list[VmStatus] | NodeError] = field(default_factory=dict)
     infos: dict[str, NodeInfo | NodeError] = field(default_factory=dict)
-    missing_disks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    disks: dict[str, NodeDisks | NodeError] = field(default_factory=dict)
+    volumes: dict[str, list[dict[str, Any]] | NodeError] = field(default_factory=dict)
     oses: dict[str, list[OsDefinition] | NodeError] = field(default_factory=dict)
 
 
@@ -119,9 +122,23 @@ def check_instances(config: Config, seen: Seen, instances: tuple[Instance, ...])
         for wrong in sorted(places - {instance.primary_node}):
             yield Problem("EINSTANCEWRONGNODE", "instance", instance.name,
                           f"instance is running on node {config.nodes[wrong].name}, its primary node is {node.name}")
-        for place, path in seen.missing_disks.get(instance.uuid, ()):
-            yield Problem("EINSTANCEMISSINGDISK", "instance", instance.name, f"disk {path} is missing on {place}")
+        yield from _check_secondaries(config, instance)
+        yield from check_layout(config, instance)
         yield from _check_placement(config, instance)
+
+
+def _check_secondaries(config: Config, instance: Instance) -> Iterator[Problem]:
+    """An instance that should run and has a secondary node that cannot take over."""
+    if instance.admin_state is not AdminState.UP:
+        return
+    nodes = [config.nodes[uuid] for uuid in config.secondaries_of(instance)]
+    for node in nodes:
+        if node.offline:
+            yield Problem("EINSTANCEBADNODE", "instance", instance.name,
+                          f"instance has offline secondary node(s) {node.name}")
+        elif not node.vm_capable:
+            yield Problem("EINSTANCEBADNODE", "instance", instance.name,
+                          f"its secondary node {node.name} is not vm_capable")
 
 
 def _check_placement(config: Config, instance: Instance) -> Iterator[Problem]:

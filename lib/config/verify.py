@@ -15,7 +15,7 @@ from gantry.errors import Error
 from gantry.objects import hvparams, ipolicy, params
 from gantry.objects.base import ConfigObject
 from gantry.objects.cluster import Node, NodeGroup
-from gantry.objects.instance import Instance
+from gantry.objects.instance import Disk, Instance
 
 GENERAL, DANGLING_NODE, DANGLING_INSTANCE = "ECLUSTERCFG", "ECLUSTERDANGLINGNODES", "ECLUSTERDANGLINGINST"
 _UNIQUE = ("nodes", "nodegroups", "instances", "networks")
@@ -89,6 +89,9 @@ def _addresses(config: Config) -> Iterator[ConfigProblem]:
             if not constants.FIRST_PORT <= instance.network_port <= constants.LAST_PORT:
                 yield _cluster(f"port {instance.network_port} of {instance.name} is outside of "
                                f"{constants.FIRST_PORT} to {constants.LAST_PORT}")
+    for disk in config.disks.values():
+        if disk.drbd is not None:
+            ports.append((str(disk.drbd.port), _user(config, disk)))
     yield from _twice("MAC address", macs)
     yield from _twice("IP address", addresses)
     yield from _twice("network port", ports)
@@ -98,18 +101,50 @@ def _places(config: Config) -> Iterator[ConfigProblem]:
     """Two disks in one place would destroy each other."""
     uses = []
     for disk in config.disks.values():
-        owner = config.owner_of(disk.uuid)
-        user = owner.name if owner is not None else f"disk {disk.uuid}"
-        for where in disk.nodes or ("every node",):
-            if disk.file is not None:
-                uses.append((f"{disk.file.path} on {_node_name(config, where)}", user))
-            if disk.lvm is not None:
-                uses.append((f"{disk.lvm.vg}/{disk.lvm.lv} on {_node_name(config, where)}", user))
-        if owner is None:
+        uses += [(place, _user(config, disk)) for place in _storage(config, disk)]
+        if config.owner_of(disk.uuid) is None:
             yield _cluster(f"disk {disk.uuid} belongs to no instance", warning=True)
+        yield from _ends(config, disk)
     yield from _twice("storage", uses)
     owned = Counter(disk for instance in config.instances.values() for disk in instance.disks)
     yield from (_cluster(f"disk {disk} belongs to {count} instances") for disk, count in owned.items() if count > 1)
+
+
+def _user(config: Config, disk: Disk) -> str:
+    owner = config.owner_of(disk.uuid)
+    return f"{owner.name}/disk{owner.disks.index(disk.uuid)}" if owner is not None else f"disk {disk.uuid}"
+
+
+def _storage(config: Config, disk: Disk) -> Iterator[str]:
+    """What the disk takes on its nodes."""
+    for where in disk.nodes or ("every node",):
+        if disk.file is not None:
+            yield f"{disk.file.path} on {_node_name(config, where)}"
+        if disk.lvm is not None:
+            yield f"{disk.lvm.vg}/{disk.lvm.lv} on {_node_name(config, where)}"
+    for end in disk.drbd.ends if disk.drbd is not None else ():
+        name = _node_name(config, end.node)
+        yield f"DRBD minor {end.minor} on {name}"
+        yield from (f"{place.vg}/{place.lv} on {name}" for place in (end.data, end.meta))
+
+
+def _ends(config: Config, disk: Disk) -> Iterator[ConfigProblem]:
+    """Whether a mirrored disk is between two nodes, and its instance on one of them."""
+    if disk.drbd is None:
+        return
+    nodes = {end.node for end in disk.drbd.ends}
+    user = _user(config, disk)
+    if len(disk.drbd.ends) != 2 or nodes != set(disk.nodes) or len(nodes) != 2:
+        yield _cluster(f"the mirrored disk {user} is not between two nodes")
+    owner = config.owner_of(disk.uuid)
+    if owner is not None and owner.primary_node not in nodes:
+        yield _cluster(f"the mirrored disk {user} has no end on the primary node "
+                       f"{_node_name(config, owner.primary_node)} of its instance")
+    for end in disk.drbd.ends:
+        node = config.nodes.get(end.node)
+        if node is not None and end.address not in (node.secondary_ip, node.primary_ip):
+            yield _cluster(f"the mirrored disk {user} uses the address {end.address} on {node.name}, which is not an "
+                           "address of that node")
 
 
 def _references(config: Config) -> Iterator[ConfigProblem]:

@@ -6,13 +6,16 @@ from dataclasses import replace
 import pytest
 
 from gantry.cmdlib.cluster_repair_disk_sizes import ClusterRepairDiskSizesUnit
+from gantry.cmdlib.cluster_verify_group import ClusterVerifyGroupUnit
 from gantry.cmdlib.group_verify_disks import GroupVerifyDisksUnit
+from gantry.config import verify as config_verify
 from gantry.constants import DiskTemplate
 from gantry.objects.instance import Disk, LvmLocation
-from gantry.opcodes.cluster import ClusterRepairDiskSizes
+from gantry.opcodes.cluster import ClusterRepairDiskSizes, ClusterVerifyGroup
 from gantry.opcodes.group import GroupVerifyDisks
+from support.cluster_world import ClusterWorld
 from support.cuts import run
-from support.guest_world import UP, cluster_config, instance
+from support.guest_world import UP, File, cluster_config, instance
 from support.mirror_world import MirrorWorld, mirrored
 from support.view import look, plan_of
 
@@ -20,14 +23,18 @@ PLAIN = Disk(uuid="d9", name="", dev_type=DiskTemplate.PLAIN, size=64, nodes=("n
              lvm=LvmLocation(vg="xenvg", lv="p.disk0"))
 
 
+class Cluster(ClusterWorld, MirrorWorld):
+    """Mirrors, and the calls about the cluster."""
+
+
 @pytest.fixture
 def world():
     """`web1` mirrored on node1 and node2, `db1` with a plain disk on node3; both run."""
     disks = (mirrored(), mirrored("d2", port=11002, minor=1, pci=14, index=1), PLAIN)
     web = instance(template=DiskTemplate.DRBD, disks=("d1", "d2"), admin_state=UP, disks_active=True)
-    other = instance("db1", "i2", template=DiskTemplate.PLAIN, disks=("d9",), admin_state=UP, disks_active=True,
+    other = instance("db1", "i22", template=DiskTemplate.PLAIN, disks=("d9",), admin_state=UP, disks_active=True,
                      primary_node="n3", network_port=11009)
-    made = MirrorWorld(cluster_config(web, other, disks=disks, cluster={
+    made = Cluster(cluster_config(web, other, disks=disks, cluster={
         "enabled_disk_templates": ("drbd", "plain"), "volume_group_name": "xenvg"}))
     return made.run(web).run(other)
 
@@ -87,6 +94,95 @@ def test_since_when_a_mirror_is_not_whole_is_remembered_until_it_is(world, monke
     world._drbd_wait_synced("n1", [world.config.disks["d2"]])
     verify(world)
     assert world.config.disks["d2"].degraded_since is None
+
+
+# --- cluster verify ---
+
+
+def problems(world):
+    """(verdict, the problems found)."""
+    _, good, view = look(ClusterVerifyGroupUnit, ClusterVerifyGroup, world, group_name="default", error_codes=True)
+    return good, [line.removeprefix("  - ") for line in view.lines if line.startswith("  - ")
+                  and "NOTICE" not in line]
+
+
+def test_verify_finds_nothing_wrong_with_a_pair(world):
+    assert problems(world) == (True, [])
+
+
+@pytest.mark.parametrize(("gen", "net", "good", "words"), [
+    (0, "single", True, ["WARNING:EINSTANCEFAULTYDISK:instance:web1:disk/1 on node1 is degraded; local disk state is "
+                         "'sync'", "WARNING:EINSTANCEFAULTYDISK:instance:web1:disk/1 on node2 is degraded; local disk "
+                         "state is 'sync'"]),
+    (1, None, False, ["WARNING:EINSTANCEFAULTYDISK:instance:web1:disk/1 on node1 is degraded; local disk state is "
+                      "'ok': the peer is not connected", "ERROR:EINSTANCEFAULTYDISK:instance:web1:disk/1 on node2 is "
+                      "degraded; local disk state is 'ok': the peer is not connected"])])
+def test_verify_names_mirrors_that_are_not_whole(world, gen, net, good, words):
+    world.ends["n2", "d2"].gen, world.ends["n2", "d2"].net = gen, net
+    assert problems(world) == (good, words)
+
+
+def test_verify_names_what_is_down_or_lost(world):
+    world._disks_close("n2", [world.config.disks["d1"]], "i1")
+    end = world.ends["n2", "d2"]
+    end.volumes = (end.volumes[0], "stray")
+    good, found = problems(world)
+    assert not good
+    assert "ERROR:EINSTANCEFAULTYDISK:instance:web1:disk/0 on node2 is not active" in found
+    assert "ERROR:EINSTANCEMISSINGDISK:instance:web1:disk xenvg/d2.disk1_meta is missing on node2" in found
+    assert "WARNING:ENODEORPHANLV:node:node2:volume xenvg/stray is unknown" in found
+
+
+def test_reserved_volumes_are_no_orphans(world):
+    for place in ("root", "swap0", "mine"):
+        world.files[f"n1:xenvg/{place}"] = File(disk="", size=1)
+    world.config.replace("cluster", replace(world.config.cluster, reserved_lvs=("xenvg/root", "xenvg/swap.*")))
+    assert problems(world) == (True, ["WARNING:ENODEORPHANLV:node:node1:volume xenvg/mine is unknown"])
+
+
+def test_a_secondary_that_is_offline_is_named(world):
+    world.fail("n2")
+    world.config.replace("nodes", replace(world.config.nodes["n2"], offline=True, master_candidate=False))
+    good, found = problems(world)
+    assert not good
+    assert "ERROR:EINSTANCEBADNODE:instance:web1:instance has offline secondary node(s) node2" in found
+    assert any("WARNING:EINSTANCEFAULTYDISK:instance:web1:disk/0 on node1 is degraded" in line for line in found)
+
+
+def test_exclusive_storage_suits_no_mirror(world):
+    world.config.replace("nodegroups", replace(world.config.groups["g1"], ndparams={"exclusive_storage": True}))
+    found = "\n".join(problems(world)[1])
+    assert "EINSTANCEUNSUITABLENODE:instance:web1" in found
+    assert "EINSTANCEMISSINGCFGPARAMETER:instance:db1:number of spindles not configured for disk/0" in found
+
+
+# --- the configuration ---
+
+
+def config_texts(world):
+    return [found.text for found in config_verify.verify(world.config)]
+
+
+def test_numbers_and_places_are_unique(world):
+    assert config_texts(world) == []
+    other = mirrored("d2", port=11001, minor=0, pci=14, index=1)
+    ends = (replace(other.drbd.ends[0], data=LvmLocation(vg="xenvg", lv="d1.disk0_data")), other.drbd.ends[1])
+    world.config.replace("disks", replace(other, drbd=replace(other.drbd, ends=ends)))
+    found = config_texts(world)
+    assert "network port 11001 is used more than once: web1/disk0, web1/disk1" in found
+    assert "storage DRBD minor 0 on node2 is used more than once: web1/disk0, web1/disk1" in found
+    assert "storage xenvg/d1.disk0_data on node1 is used more than once: web1/disk0, web1/disk1" in found
+
+
+def test_a_mirror_is_between_two_nodes_at_their_addresses(world):
+    disk = world.config.disks["d1"]
+    one = replace(disk.drbd.ends[0], address="203.0.113.9")
+    world.config.replace("disks", replace(disk, nodes=("n1",), drbd=replace(disk.drbd, ends=(one,))))
+    found = config_texts(world)
+    assert "the mirrored disk web1/disk0 is not between two nodes" in found
+    assert any("uses the address 203.0.113.9 on node1, which is not" in text for text in found)
+    world.config.replace("instances", replace(world.config.instances["i1"], primary_node="n3"))
+    assert any("web1/disk1 has no end on the primary node node3" in text for text in config_texts(world))
 
 
 # --- sizes ---

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The checks of `gnt-cluster verify` on disks, volumes and mirrors: pure functions from what was seen to problems."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gantry.cmdlib.disk_look import NodeDisks, State, owners
+from gantry.cmdlib.verify_report import Problem
+from gantry.config import effective
+from gantry.config.config import Config
+from gantry.constants import DiskTemplate
+from gantry.errors import NodeError
+from gantry.objects.cluster import Node
+from gantry.objects.instance import Disk, Instance
+
+Looks = Mapping[str, NodeDisks | NodeError]
+"""What nodes (UUIDs) said of the disks that should be on them."""
+Volumes = Mapping[str, Sequence[Mapping[str, Any]] | NodeError]
+"""The logical volumes of nodes (UUIDs)."""
+HEALTHY = frozenset({"ok", "sync", "degraded"})
+"""States of a mirror in which the disk of its own node is usable."""
+
+
+def check_disks(config: Config, looks: Looks, instances: Sequence[Instance]) -> Iterator[Problem]:
+    for instance in instances:
+        for index, disk in enumerate(config.disks_of(instance)):
+            for node in disk.nodes or (instance.primary_node,):
+                yield from _check_disk(config, looks.get(node), instance, (index, disk), config.nodes[node])
+
+
+def _check_disk(config: Config, look: NodeDisks | NodeError | None, instance: Instance, item: tuple[int, Disk],
+                node: Node) -> Iterator[Problem]:
+    index, disk = item
+    if look is None:
+        return
+    if isinstance(look, NodeError):
+        yield Problem("EINSTANCEFAULTYDISK", "instance", instance.name,
+                      f"couldn't retrieve status for disk/{index} on {node.name}: {look}")
+        return
+    for place in look.missing.get(disk.uuid, ()):
+        yield Problem("EINSTANCEMISSINGDISK", "instance", instance.name, f"disk {place} is missing on {node.name}")
+    mirror = look.states[disk.uuid].get("mirror")
+    if mirror is not None and instance.disks_active and disk.uuid not in look.missing:
+        yield from _check_mirror(instance, index, node, mirror)
+
+
+def _check_mirror(instance: Instance, index: int, node: Node, mirror: State) -> Iterator[Problem]:
+    status = mirror["status"]
+    if status == "ok":
+        return
+    where = f"disk/{index} on {node.name}"
+    why = f": {mirror['problem']}" if mirror.get("problem") else ""
+    if status == "down":
+        yield Problem("EINSTANCEFAULTYDISK", "instance", instance.name, f"{where} is not active")
+        return
+    alone = mirror.get("connection") == "StandAlone"
+    local = "sync" if status == "sync" else "ok" if status in HEALTHY else "faulty"
+    yield Problem("EINSTANCEFAULTYDISK", "instance", instance.name, warning=status in HEALTHY and not alone,
+                  text=f"{where} is degraded; local disk state is '{local}'{why}")
+
+
+def check_layout(config: Config, instance: Instance) -> Iterator[Problem]:
+    """Whether the instance's disks may lie where they do."""
+    secondaries = config.secondaries_of(instance)
+    if len(secondaries) > 1:
+        yield Problem("EINSTANCELAYOUT", "instance", instance.name, warning=True,
+                      text=f"instance has multiple secondary nodes: {', '.join(config.names_of(secondaries))}")
+    for uuid in (instance.primary_node, *secondaries):
+        node = config.nodes[uuid]
+        if not effective.ndparams(config, node).get("exclusive_storage"):
+            continue
+        if instance.disk_template is DiskTemplate.DRBD:
+            yield Problem("EINSTANCEUNSUITABLENODE", "instance", instance.name,
+                          f"instance has template {instance.disk_template}, which is not supported on nodes that have "
+                          f"exclusive storage set: {node.name}")
+        for index, disk in enumerate(config.disks_of(instance)):
+            if disk.dev_type is DiskTemplate.PLAIN and disk.spindles is None:
+                yield Problem("EINSTANCEMISSINGCFGPARAMETER", "instance", instance.name,
+                              f"number of spindles not configured for disk/{index} while exclusive storage is enabled "
+                              f"on node {node.name}, try running gnt-cluster repair-disk-sizes")
+
+
+def check_volumes(config: Config, volumes: Volumes, nodes: Sequence[Node]) -> Iterator[Problem]:
+    """Nodes that cannot list their volumes, and volumes of the cluster's group that no disk owns."""
+    vg, reserved = config.cluster.volume_group_name, config.cluster.reserved_lvs
+    for node in nodes:
+        listed = volumes.get(node.uuid)
+        if isinstance(listed, NodeError):
+            yield Problem("ENODELVM", "node", node.name, f"the logical volumes cannot be listed: {listed}")
+        if listed is None or isinstance(listed, NodeError):
+            continue
+        known = owners(config, node.uuid)
+        for place in sorted(f"{row['vg']}/{row['name']}" for row in listed if row["vg"] == vg):
+            if place not in known and not any(re.fullmatch(pattern, place) for pattern in reserved):
+                yield Problem("ENODEORPHANLV", "node", node.name, f"volume {place} is unknown", warning=True)
