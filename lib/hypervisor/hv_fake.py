@@ -166,7 +166,6 @@ class Fake(Hypervisor, name="fake"):
             _write(replace(found, state="postmigrate"))
             arrived = replace(waiting, state=found.state, memory=found.memory, resets=found.resets)
             write_atomic(target, json.dumps(codec.encode(arrived)))
-        progress(1.0, "memory transfer complete")
         return done
 
     def finish_target(self, spec: VmSpec, *, success: bool) -> bool:

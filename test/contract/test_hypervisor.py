@@ -147,6 +147,23 @@ def test_a_migration_to_nowhere_leaves_the_guest_running(lab):
         assert driver.list()[0].state == "running"
 
 
+def test_a_migration_cancelled_too_late_is_complete(lab):
+    """Whoever cancels is told that the guest has gone, or that it has not: never both."""
+    with lab.on("n1") as driver:
+        driver.start(lab.spec(), lab.disks, paused=False)
+    with lab.on("n2") as driver:
+        uri = driver.accept(lab.spec(owner_epoch=4), lab.disks, listen="127.0.0.2")
+
+    def cancel(fraction, message):
+        with lab.on("n2") as there:
+            if there.list():
+                raise Canceled
+
+    with lab.on("n1") as driver:
+        assert driver.send(GUEST, uri, live=True, bandwidth=0, downtime=300, progress=cancel).status == "completed"
+        driver.finish_source(GUEST, success=True)
+
+
 def test_an_ended_target_gives_no_guest(lab):
     with lab.on("n2") as driver:
         driver.accept(lab.spec(), lab.disks, listen="127.0.0.2")

@@ -98,7 +98,6 @@ def send(record: Runtime, uri: str, limits: Limits, progress: Progress) -> Migra
         _stay(record)
         reason = found.error or f"it was {found.status}"
         raise HypervisorError(detail=f"guest {record.spec.name}: migration failed, it runs on here: {reason}")
-    progress(1.0, "memory transfer complete")
     return _with_pause(found, stands_still=stands_still)
 
 
