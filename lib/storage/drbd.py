@@ -128,30 +128,40 @@ class DrbdStorage(Mirror, names=("drbd",)):
         drbd_watch.until_synced([device.side(disk) for disk in disks], progress)
 
     def replace_local(self, disk: Disk, new: Disk) -> None:
+        """Also back to volumes it had before: with new metadata, or changes that went to other volumes meanwhile would
+        be taken for done.
+        """
         one, two = device.side(disk), device.side(new)
-        end = _up(one)
         if one.minor != two.minor:
             raise StorageError(detail=f"{one.shown} keeps its minor when its volumes are replaced, it cannot become "
                                       f"{two.minor}")
         lvm_volumes.activate(two.data)
         lvm_volumes.activate(two.meta)
+        end = _within_reach(one)
+        if end.disk != "Diskless" and device.shown(one.minor).data == str(lvm_volumes.device(two.data)):
+            return
+        if not end.connected or end.peer_disk != "UpToDate":
+            problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
+            raise StorageError(detail=f"the volumes of {one.shown} cannot be replaced, the peer has no complete "
+                                      f"data to fill new ones from: {problem or end.peer_disk}")
         if end.disk != "Diskless":
-            if device.shown(one.minor).data == str(lvm_volumes.device(two.data)):
-                return
-            if not end.connected or end.peer_disk != "UpToDate":
-                problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
-                raise StorageError(detail=f"the volumes of {one.shown} cannot be replaced, the peer has no complete "
-                                          f"data to fill new ones from: {problem or end.peer_disk}")
             device.do(one, commands.detach(one.minor), "cannot let go of its volumes")
+        device.renew_meta(two)
         device.attach(two)
 
     def replace_peer(self, disk: Disk, new: Disk) -> None:
+        """The data become a new generation: a former peer that comes back later is filled wholly, since what was sent
+        to other peers meanwhile is not known to be missing on it.
+        """
         one, two = device.side(disk), device.side(new)
         end = _up(one)
         if end.disk != "UpToDate":
             raise StorageError(detail=f"{one.shown} cannot be given another peer: its own data are {end.disk}")
-        if not end.alone and device.shown(one.minor).remote != two.link.ends()[1]:
+        if not end.alone:
+            if device.is_linked(two, device.shown(one.minor)):
+                return
             device.disconnect(one)
+        device.do(one, commands.new_generation(one.minor), "cannot be given another peer")
         device.connect(two, dual_primary=False)
 
     def resize(self, disk: Disk, *, size: int) -> None:
@@ -183,6 +193,17 @@ def _up(one: Side) -> End:
     if end is None:
         raise StorageError(detail=f"{one.shown} is not up on this node; run gnt-instance activate-disks")
     return end
+
+
+def _within_reach(one: Side) -> End:
+    """The device, made without a disk and connected where there is none: its volumes may be lost."""
+    table = device.look()
+    if one.minor in table.ends:
+        return table.ends[one.minor]
+    device.load_module()
+    device.begin(one, table)
+    device.connect(one, dual_primary=None)
+    return device.settled(one, PEER_SECONDS)
 
 
 def _is_on(one: Side, end: End) -> bool:

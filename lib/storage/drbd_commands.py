@@ -99,6 +99,11 @@ def disk_options(minor: int, options: Sequence[str]) -> Argv:
     return ["drbdsetup", "disk-options", str(minor), *options]
 
 
+def new_generation(minor: int) -> Argv:
+    """Only while it stands alone."""
+    return ["drbdsetup", "new-current-uuid", str(minor)]
+
+
 def resize(minor: int, size: int) -> Argv:
     """To `size` MiB."""
     return ["drbdsetup", "resize", str(minor), f"--size={size}m"]

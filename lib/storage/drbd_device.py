@@ -120,8 +120,12 @@ def load_module() -> None:
 
 def make_meta(one: Side) -> None:
     """Metadata of a device that was never used; harmless when there are some."""
-    if agreed_size(one.meta) is not None:
-        return
+    if agreed_size(one.meta) is None:
+        renew_meta(one)
+
+
+def renew_meta(one: Side) -> None:
+    """Metadata as of a device that was never used: what lies on the data volume is worth nothing."""
     load_module()
     used = look().ends  # drbdmeta refuses a minor that is in use, even for other volumes
     spare = next(minor for minor in range(one.minor, one.minor + len(used) + 1) if minor not in used)
@@ -132,10 +136,7 @@ def bring_up(one: Side, table: Table) -> None:
     """The device with its disk, not connected if it was not; its volumes must be active."""
     end = table.ends.get(one.minor)
     if end is None:
-        if commands.resource(one.minor) in table.bare:
-            do(one, commands.down(one.minor), "cannot be cleared away")
-        do(one, commands.new_resource(one.minor), "cannot be made")
-        do(one, commands.new_minor(one.minor), "cannot be made")
+        begin(one, table)
     elif end.disk != "Diskless":
         present = shown(one.minor)
         if present.data != str(lvm_volumes.device(one.data)):
@@ -143,6 +144,14 @@ def bring_up(one: Side, table: Table) -> None:
                                       "gnt-cluster verify")
         return
     attach(one)
+
+
+def begin(one: Side, table: Table) -> None:
+    """A device without a disk, where there is none yet."""
+    if commands.resource(one.minor) in table.bare:
+        do(one, commands.down(one.minor), "cannot be cleared away")
+    do(one, commands.new_resource(one.minor), "cannot be made")
+    do(one, commands.new_minor(one.minor), "cannot be made")
 
 
 def attach(one: Side) -> None:
@@ -166,8 +175,7 @@ def connect(one: Side, *, dual_primary: bool | None, discard: bool = False) -> N
         end = _left(one)
     if not end.alone:
         present = shown(one.minor)
-        if [present.local, present.remote] == one.link.ends() and \
-                present.net.get("shared-secret", "") == one.link.secret:
+        if is_linked(one, present):
             if dual_primary is not None:
                 _change(one, present, dual_primary=dual_primary)
             return
@@ -175,6 +183,12 @@ def connect(one: Side, *, dual_primary: bool | None, discard: bool = False) -> N
     options = commands.of_net(one.params, one.link.secret, dual_primary=bool(dual_primary))
     do(one, commands.connect(one.minor, one.link, options, discard=discard), "cannot be connected")
     _asked[one.minor] = clock.SYSTEM.now()
+
+
+def is_linked(one: Side, present: drbd_config.Shown) -> bool:
+    """Whether the connection is the one that is configured."""
+    return [present.local, present.remote] == one.link.ends() and \
+        present.net.get("shared-secret", "") == one.link.secret
 
 
 def _change(one: Side, present: drbd_config.Shown, *, dual_primary: bool) -> None:
