@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_INSTANCE_RECREATE_DISKS: make the disks of an instance anew where they are lost.
 
-What was on them is gone; they come back empty, in the same places and under the same UUIDs.
+What was on them is gone; they come back empty, under the same UUIDs, in the same places or on nodes that are named.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import checks, disks, hookenv, steps
+from gantry.cmdlib import checks, disks, hookenv, mirror, steps
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
@@ -26,7 +26,7 @@ CHANGEABLE = ("size", "mode", "spindles")
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """`disks`: index and disk as it will be.  `guest` is on the node where it will be."""
+    """`disks`: index and disk as it will be.  `guest` is on the nodes where it will be."""
 
     guest: steps.Guest
     disks: tuple[tuple[int, Disk], ...]
@@ -39,25 +39,28 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
     """Without named disks: all that are missing.  A disk that is there is never touched.  Result: null."""
 
     def locks(self, view: View) -> Locks:
-        instance = view.config.instance(self.op.instance_name)
-        nodes = frozenset({instance.primary_node, *(view.config.node(name).uuid for name in self.op.nodes)})
+        config = view.config
+        instance = config.instance(self.op.instance_name)
+        nodes = frozenset({instance.primary_node, *config.secondaries_of(instance),
+                           *(config.node(name).uuid for name in self.op.nodes)})
         return Locks(exclusive={"instance": frozenset({instance.name}), "node": nodes, "node-res": nodes})
 
     async def check(self, view: View) -> Lost:
         config = view.config
         before = steps.guest_of(config, config.instance(self.op.instance_name))
         self._check_request(before)
-        node = self._node(config, before)
+        nodes = self._nodes(config, before)
         checks.admin_state(before.instance, (AdminState.DOWN, AdminState.OFFLINE), "cannot recreate disks")
         if not before.node.offline:
             await checks.not_running(view, before.instance, "cannot recreate disks")
-        wanted = self._wanted(before, node)
-        lost = await self._lost(view, node, wanted, before.name)
-        where = replace(disks.layout_of(config, before.instance), node=node.uuid)
+        wanted = self._wanted(view, before, nodes)
+        lost = await self._lost(view, nodes, wanted, before.name)
+        where = replace(disks.layout_of(config, before.instance), node=nodes[0].uuid)
         await disks.require_space(view, where, [disk for _, disk in lost])
         old = before.instance
-        epoch = old.owner_epoch + (node.uuid != before.node.uuid)
-        moved = replace(before, node=node, instance=replace(old, primary_node=node.uuid, owner_epoch=epoch))
+        epoch = old.owner_epoch + (nodes[0].uuid != before.node.uuid)
+        moved = replace(before, node=nodes[0], peers=tuple(nodes[1:]),
+                        instance=replace(old, primary_node=nodes[0].uuid, owner_epoch=epoch))
         return Lost(guest=moved, disks=lost, before=before, wipe=config.cluster.prealloc_wipe_disks,
                     hooks=hookenv.on_instance(config, "instance-recreate-disks", before.instance, {}))
 
@@ -65,32 +68,39 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         op, template = self.op, guest.instance.disk_template
         if not guest.disks:
             raise WrongInput(detail=f"Instance '{guest.name}' has no disks, there is nothing to recreate")
-        if template not in disks.FILE_TEMPLATES:
-            raise WrongInput(detail=f"Disks of template {template} cannot be recreated, only file disks can")
+        if template not in disks.FILE_TEMPLATES | disks.LVM_TEMPLATES:
+            raise WrongInput(detail=f"Disks of template {template} cannot be recreated")
         if op.iallocator is not None:
-            raise WrongInput(detail="An allocator cannot choose the node of lost file disks; name one with --node")
-        if len(op.nodes) > 1:
-            raise WrongInput(detail=f"Instance {guest.name} has disk template {template}: one node can be given, not "
+            raise WrongInput(detail="An allocator cannot choose the nodes of lost disks; name them with --node")
+        count = 2 if template is DiskTemplate.DRBD else 1
+        if len(op.nodes) not in (0, count):
+            what = "one node" if count == 1 else "two nodes"
+            raise WrongInput(detail=f"Instance {guest.name} has disk template {template}: {what} can be given, not "
                                     f"{len(op.nodes)}")
 
-    def _node(self, config: Config, guest: steps.Guest) -> Node:
-        """Where the disks will be."""
+    def _nodes(self, config: Config, guest: steps.Guest) -> tuple[Node, ...]:
+        """Where the disks will be, the primary node first."""
+        old = (guest.node.uuid, *config.secondaries_of(guest.instance))
         if not self.op.nodes:
-            return checks.online(config, guest.node.uuid)
-        node = checks.target(config, self.op.nodes[0])
-        if node.uuid == guest.node.uuid:
-            return node
-        if guest.instance.disk_template is not DiskTemplate.FILE:
+            return tuple(checks.online(config, node) for node in old)
+        nodes = tuple(checks.target(config, name) for name in self.op.nodes)
+        if len({node.uuid for node in nodes}) < len(nodes):
+            raise WrongInput(detail="The secondary node cannot be the primary node")
+        if [node.uuid for node in nodes] == list(old):
+            return nodes
+        if guest.instance.disk_template is DiskTemplate.SHAREDFILE:
             raise WrongInput(detail=f"The disks of instance {guest.name} are seen by all nodes; move it with "
                                     "gnt-instance failover, not by recreating its disks")
-        if not guest.node.offline:
-            raise WrongState(detail=f"Node {guest.place}, which has the disks of instance {guest.name}, is not marked "
+        given_up = [config.nodes[node] for node in old if node not in {one.uuid for one in nodes}]
+        here = next((node.name for node in given_up if not node.offline), None)
+        if here is not None:
+            raise WrongState(detail=f"Node {here}, which has the disks of instance {guest.name}, is not marked "
                                     "offline; disks are recreated on another node only when their node is lost")
         if self.op.disks:
             raise WrongInput(detail="On another node all disks have to be recreated, not only some")
-        return node
+        return nodes
 
-    def _wanted(self, guest: steps.Guest, node: Node) -> list[tuple[int, Disk]]:
+    def _wanted(self, view: View, guest: steps.Guest, nodes: Sequence[Node]) -> list[tuple[int, Disk]]:
         changes: dict[int, dict[str, Any]] = dict(self.op.disks) or {index: {} for index in range(len(guest.disks))}
         found = []
         for index, given in sorted(changes.items()):
@@ -100,37 +110,42 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
             if unknown:
                 raise WrongInput(detail=f"disk/{index}: {', '.join(sorted(unknown))} cannot be changed, only size, "
                                         "mode and spindles can")
-            disk = replace(guest.disks[index], **given)
-            found.append((index, replace(disk, nodes=(node.uuid,)) if disk.nodes else disk))
+            found.append((index, _placed(view, index, replace(guest.disks[index], **given), nodes)))
         return found
 
-    async def _lost(self, view: View, node: Node, wanted: Sequence[tuple[int, Disk]],
+    async def _lost(self, view: View, nodes: Sequence[Node], wanted: Sequence[tuple[int, Disk]],
                     name: str) -> tuple[tuple[int, Disk], ...]:
-        states = await view.nodes.call(node.uuid, calls.disks_status, disks=[disk for _, disk in wanted])
-        there = [index for (index, _), state in zip(wanted, states, strict=True) if state["exists"]]
+        there: dict[int, str] = {}
+        for node in nodes:
+            states = await view.nodes.call(node.uuid, calls.disks_status, disks=[disk for _, disk in wanted])
+            there |= {index: node.name for (index, _), state in zip(wanted, states, strict=True) if state["exists"]}
         if there and self.op.disks:
-            raise WrongState(detail=f"disk/{there[0]} of instance {name} exists on node {node.name}, only disks that "
+            index, node_name = next(iter(there.items()))
+            raise WrongState(detail=f"disk/{index} of instance {name} exists on node {node_name}, only disks that "
                                     "are lost can be recreated")
         lost = tuple((index, disk) for index, disk in wanted if index not in there)
         if not lost:
-            raise WrongState(detail=f"All disks of instance {name} exist on node {node.name}, there is nothing to "
-                                    "recreate")
+            where = " or ".join(node.name for node in nodes)
+            raise WrongState(detail=f"All disks of instance {name} exist on node {where}, there is nothing to recreate"
+                                    + ("; a mirror that is broken on one node is repaired with replace-disks"
+                                       if len(nodes) > 1 else ""))
         return lost
 
     def plan(self, seen: Lost) -> Plan:
         plan = [steps.create_disk(seen.guest, index, disk, wipe=seen.wipe) for index, disk in seen.disks]
+        plan += mirror.begin(replace(seen.guest, disks=tuple(disk for _, disk in seen.disks)), wait=False, active=False)
         changes, undos = self._changes(seen)
         if changes:
             plan.append(Step(title=f"recording the new disks of instance {seen.guest.name}",
                              action=Several(actions=changes), undo=Several(actions=undos)))
-        return Plan(steps=tuple(plan))
+        return Plan(steps=tuple(plan), reserves=mirror.reserves(disk for _, disk in seen.disks))
 
     def _changes(self, seen: Lost) -> tuple[list[Action], list[Action]]:
         changes: list[Action] = []
         undos: list[Action] = []
         for index, disk in seen.disks:
             old = seen.before.disks[index]
-            names = [name for name in (*CHANGEABLE, "nodes") if getattr(disk, name) != getattr(old, name)]
+            names = [name for name in (*CHANGEABLE, "nodes", "drbd") if getattr(disk, name) != getattr(old, name)]
             if names:
                 changes.append(_fields("disks", disk, names))
                 undos.append(_fields("disks", old, names))
@@ -141,6 +156,19 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
 
     def hooks(self, seen: Lost) -> Hooks:
         return seen.hooks
+
+
+def _placed(view: View, index: int, disk: Disk, nodes: Sequence[Node]) -> Disk:
+    """The disk on these nodes; ends that were elsewhere get new volumes."""
+    where = tuple(node.uuid for node in nodes)
+    if disk.drbd is None:
+        return replace(disk, nodes=where) if disk.nodes else disk
+    if set(where) == set(disk.nodes):
+        return disk
+    old = disk.drbd.ends[0]
+    ends = tuple(disk.drbd.end(node.uuid) or mirror.new_end(view, node, index, vg=old.data.vg, metavg=old.meta.vg)
+                 for node in nodes)
+    return replace(disk, nodes=where, drbd=replace(disk.drbd, ends=ends, secret=mirror.new_secret()))
 
 
 def _fields(table: str, value: Any, names: Sequence[str]) -> Update:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""recreate-disks of plain and mirrored disks."""
+
+import pytest
+
+from gantry.cmdlib import mirror
+from gantry.cmdlib.instance_recreate_disks import InstanceRecreateDisksUnit
+from gantry.errors import WrongInput, WrongState
+from gantry.opcodes.instance import InstanceRecreateDisks
+from support.cuts import check_every_cut, run
+from support.disk_world import disk_world, mirrored, plain
+from support.view import plan_of
+
+BOTH = (mirrored(), mirrored("d2", index=1, pci=14))
+
+
+@pytest.fixture(autouse=True)
+def fixed_secrets(monkeypatch):
+    """So that two runs are alike."""
+    monkeypatch.setattr(mirror, "new_secret", lambda: "fresh")
+
+
+def recreate(world, **fields):
+    return plan_of(InstanceRecreateDisksUnit, InstanceRecreateDisks, world, instance_name="web1", **fields)
+
+
+def lost(*disks, only=("d1", "d2"), **fields):
+    """The instance with these disks, whose volumes are gone, and nothing is remembered of what was on them."""
+    world = disk_world(*disks, active=False, **fields)
+    world.files = {path: file for path, file in world.files.items() if file.disk not in only}
+    for uuid in only:
+        world.newest.pop(uuid, None)
+    return world
+
+
+def clean(world):
+    world.settle()
+    assert world.orphans() == (set(), set())
+
+
+@pytest.fixture(autouse=True)
+def empty_disks(monkeypatch):
+    """A resync of what was never written."""
+    from support.disk_world import DiskWorld
+    inner = DiskWorld.settle
+
+    def settle(world):
+        for device in world.devices.values():
+            world.newest.setdefault(device.disk, "")
+        inner(world)
+    monkeypatch.setattr(DiskWorld, "settle", settle)
+
+
+def test_both_ends():
+    world = lost(*BOTH)
+    run(world, recreate(world))
+    assert world.config.disks["d1"] == BOTH[0]
+    assert world.devices == {}
+    clean(world)
+
+
+def test_one_disk_with_another_size():
+    world = lost(*BOTH, only=("d2",))
+    run(world, recreate(world, disks=((1, {"size": 512}),)))
+    assert world.config.disks["d2"].size == 512
+    clean(world)
+
+
+def test_on_other_nodes():
+    world = lost(*BOTH, nodes={"n1": {"offline": True}})
+    run(world, recreate(world, nodes=("node2", "node3")))
+    one = world.config.instance("web1")
+    assert (one.primary_node, one.owner_epoch) == ("n2", 2)
+    assert world.config.secondaries_of(one) == ("n3",)
+    disk = world.config.disks["d1"]
+    assert disk.drbd.end("n2") == BOTH[0].drbd.end("n2")
+    assert disk.drbd.secret == "fresh"
+    clean(world)
+
+
+def test_plain_on_another_node():
+    world = lost(plain(), nodes={"n1": {"offline": True}})
+    run(world, recreate(world, nodes=("node2",)))
+    assert world.config.disks["d1"].nodes == ("n2",)
+    clean(world)
+
+
+@pytest.mark.parametrize("fields", [{}, {"nodes": ("node2", "node3")}])
+def test_cut_off_anywhere(fields):
+    def make():
+        world = lost(*BOTH, nodes={"n1": {"offline": True}} if fields else None)
+        return world, recreate(world, **fields)
+    check_every_cut(make)
+
+
+def test_refusals():
+    with pytest.raises(WrongState, match=r"repaired with replace-disks"):
+        recreate(disk_world(*BOTH, active=False))
+    with pytest.raises(WrongInput, match="two nodes can be given"):
+        recreate(lost(*BOTH), nodes=("node3",))
+    with pytest.raises(WrongInput, match="cannot be the primary"):
+        recreate(lost(*BOTH), nodes=("node3", "node3"))
+    with pytest.raises(WrongState, match="node1, which has the disks"):
+        recreate(lost(*BOTH), nodes=("node2", "node3"))
+    with pytest.raises(WrongState, match="exists on node"):
+        recreate(disk_world(*BOTH, active=False), disks=((0, {}),))
