@@ -8,13 +8,14 @@ From then on the plan is only continued: the guest runs on the target, and nowhe
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import checks, mirror_state, move, move_mirrored, placement, steps, vmspec
+from gantry.cmdlib import checks, mirror_state, move, move_mirrored, placement, steps, storage_migration, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.errors import NoResources, WrongInput, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Node
+from gantry.objects.instance import Disk
 from gantry.objects.plan import Call, Plan, Say, Step, Task, ref
 from gantry.objects.vm import VmSpec, VmStatus
 from gantry.opcodes.instance import InstanceMigrate
@@ -27,7 +28,8 @@ FAILOVER_TIMEOUT = 120.0
 @dataclass(frozen=True, kw_only=True)
 class Migration:
     """`spec` is what the guest was started with, with the new owner epoch.  `memory`: what the guest uses now,
-    and what it must be shrunk to first (None: it fits).  MiB, MiB/s, ms.
+    and what it must be shrunk to first (None: it fits).  MiB, MiB/s, ms.  `moved`: its disks on the target, where they
+    must be copied there.
     """
 
     guest: steps.Guest
@@ -39,13 +41,16 @@ class Migration:
     bandwidth: int
     downtime: int
     hooks: Hooks
+    moved: tuple[Disk, ...] = ()
 
 
 Seen = Migration | move.Failover | move.Cleanup
 
 
 class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate):
-    """For running instances whose disks every node can open, or that are mirrored: these go to their secondary node."""
+    """For running instances whose disks every node can open, or that are mirrored: these go to their secondary node.
+    Disks that are on one node only are copied to the node that is named.
+    """
 
     def locks(self, view: View) -> Locks:
         return move.locks(view, view.config.instance(self.op.instance_name),
@@ -54,19 +59,30 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
     async def check(self, view: View) -> Seen:
         op, config = self.op, view.config
         guest = steps.guest_of(config, config.instance(op.instance_name))
-        move.require_movable(guest.instance, "migrations")
+        local = storage_migration.is_local(guest.instance)
+        if not local:
+            move.require_movable(guest.instance, "migrations")
         extra = {"MIGRATE_LIVE": self._live(guest, view), "MIGRATE_CLEANUP": op.cleanup,
                  "ALLOW_RUNTIME_CHANGES": op.allow_runtime_changes}
         if op.cleanup:
             hooks = move.moved_hooks(config, "instance-migrate", guest, guest.node, extra, source_before=True)
-            return await move.check_cleanup(view, guest, hooks)
+            found = await move.check_cleanup(view, guest, hooks)
+            if local and found.runs_on.uuid != guest.node.uuid:
+                raise WrongState(detail=f"Instance {guest.name} runs on node {found.runs_on.name}, but its disks are "
+                                        f"recorded on {guest.place} only; end it there by hand")
+            return found
         if move_mirrored.is_mirrored(guest.instance):
             target = move_mirrored.target(config, guest.instance, op.target_node, op.iallocator, what="migrated")
+        elif local:
+            target = storage_migration.target(config, guest.instance, op.target_node, op.iallocator)
         else:
             target = await placement.move_target(view, guest.instance, op.target_node, op.iallocator)
         hooks = move.moved_hooks(config, "instance-migrate", guest, target, extra, source_before=True)
         why = await self._impossible(view, guest)
         if why is not None or move.runs_as_failover(config, guest.instance):
+            if local:
+                raise WrongState(detail=f"{why or 'always_failover is set'}, can't migrate; and a failover is not "
+                                        f"possible, the disks of instance {guest.name} are on {guest.place} only")
             if why is not None and not op.allow_failover:
                 raise WrongState(detail=f"{why}, can't migrate: please use failover")
             view.say(f" - INFO: {why or 'always_failover is set'}, performing failover instead of migration")
@@ -108,7 +124,12 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
                        disks=tuple(replace(item, disk=now.get(item.disk.uuid, item.disk)) for item in spec.disks))
         hv = effective.hvparams(config, instance)
         await checks.hypervisor_on(view, [target.uuid], instance.hypervisor, spec.hvparams)
-        if guest.mirrored:
+        moved: tuple[Disk, ...] = ()
+        if storage_migration.is_local(instance):
+            storage_migration.require_whole(guest, spec)
+            moved = await storage_migration.moved(view, guest, target)
+            spec = storage_migration.there(spec, moved)
+        elif guest.mirrored:
             view.say("* checking disk consistency between source and target")
             mirror_state.require_synced(guest, await mirror_state.look(view, guest), "migrate")
         else:
@@ -116,7 +137,7 @@ class InstanceMigrateUnit(LogicalUnit[InstanceMigrate, Seen], op=InstanceMigrate
         shrink = await self._shrink(view, guest, target, running)
         return Migration(guest=guest, target=target, spec=spec, memory=shrink or running.memory, shrink=shrink,
                          live=self._live(guest, view), bandwidth=int(hv.get("migration_bandwidth") or 32),
-                         downtime=int(hv.get("migration_downtime") or 30), hooks=hooks)
+                         downtime=int(hv.get("migration_downtime") or 30), hooks=hooks, moved=moved)
 
     async def _shrink(self, view: View, guest: steps.Guest, target: Node, running: VmStatus) -> int | None:
         """What the guest's memory must be brought down to so that it fits the target; raises NoResources."""
@@ -158,11 +179,12 @@ def _prepare(seen: Migration) -> list[Step]:
                          action=balloon(seen.shrink), undo=balloon(seen.spec.memory), weight=2.0))
     if guest.mirrored:
         plan += move_mirrored.both_primary(guest, target, seen.spec.owner_epoch)
+    plan += storage_migration.create(guest, target, seen.moved, seen.spec.owner_epoch)
     accept = Call(node=target.uuid, call="migration_accept",
                   args={"spec": codec.encode(seen.spec), "listen": target.secondary_ip})
     plan.append(Step(title=f"* preparing {target.name} to accept the instance", action=accept, key="accept",
                      undo=move.finish_target(seen.spec, target, success=False), weight=steps.START_SECONDS))
-    return plan
+    return plan + (storage_migration.copy(guest, target, seen.spec, seen.bandwidth) if seen.moved else [])
 
 
 def _send(seen: Migration) -> list[Step]:
@@ -181,10 +203,11 @@ def _finish(seen: Migration) -> list[Step]:
     after = move_mirrored.turned(guest, target, epoch=seen.spec.owner_epoch)
     return [
         Step(title=f"* memory transfer complete, {target.name} is the primary node of instance {guest.name} now",
-             action=switch),
+             action=storage_migration.switched(switch, seen.moved) if seen.moved else switch),
         Step(title="", action=Say(lines=[["   the guest stood still for ", ref("sent", "downtime_ms", default="?"),
                                           " ms of ", ref("sent", "total_ms", default="?"), " ms"]])),
         Step(title=f"* finishing the migration on {target.name}",
              action=move.finish_target(seen.spec, target, success=True), weight=1.0, may_fail=True),
         Step(title=f"* closing instance disks on node {guest.place}", action=source, weight=1.0, may_fail=True),
-        *(move_mirrored.one_primary(after) if guest.mirrored else ())]
+        *(move_mirrored.one_primary(after) if guest.mirrored else ()),
+        *(storage_migration.remove_old(guest) if seen.moved else ())]

@@ -15,7 +15,7 @@ from gantry.objects.cluster import Cluster, Network, Node, NodeGroup
 from gantry.objects.instance import Disk, FileLocation, Instance, Nic
 from gantry.objects.node import NodeInfo, StorageUnit
 from gantry.objects.plan import Call, Delete, Master, Put, Say, Several, Sleep, Submit, Task, Update, fill
-from gantry.objects.vm import Console, MigrationStatus, VmStatus
+from gantry.objects.vm import Console, DiskTarget, MigrationStatus, VmStatus
 from gantry.rpc.registry import CALLS
 from support.small_cluster import MemoryStore
 
@@ -73,12 +73,14 @@ class File:
 
 @dataclass
 class Process:
-    """`state`: running, incoming (waits for memory), sent (its memory is gone to the target)."""
+    """`state`: running, incoming (waits for memory), sent (its memory is gone to the target).  `mirrored`: its disks are
+    copied to the target."""
 
     epoch: int
     state: str = "running"
     memory: int = 128
     spec: object = None
+    mirrored: bool = False
 
 
 def filled(changes, results):
@@ -321,8 +323,21 @@ class World:
     def _migration_accept(self, node, spec, listen):
         if spec.uuid not in self.guests[node]:
             self._disks_open(node, [item.disk for item in spec.disks], spec.uuid, spec.owner_epoch)
-            self.guests[node][spec.uuid] = Process(epoch=spec.owner_epoch, state="incoming", memory=spec.memory)
+            self.guests[node][spec.uuid] = Process(epoch=spec.owner_epoch, state="incoming", memory=spec.memory,
+                                                   spec=spec)
         return {"uri": f"tcp:{listen}:8102"}
+
+    def _migration_receive_disks(self, node, spec, listen):
+        assert self.guests[node][spec.uuid].state == "incoming"
+        return DiskTarget(host=node, port=1, key="secret")
+
+    def _migration_mirror_disks(self, node, instance, hypervisor, target, bandwidth):
+        guest, there = self.guests[node][instance], self.guests[target.host].get(instance)
+        if there is None:
+            raise HypervisorError(detail="connection refused")
+        for old, new in zip(self.config.disks_of(self.config.instances[instance]), there.spec.disks, strict=True):
+            self.files[self._place(target.host, new.disk)].content = self.files[self._place(node, old)].content
+        guest.mirrored = True
 
     def _migration_send(self, node, instance, hypervisor, uri, live, bandwidth, downtime):
         guest = self.guests[node][instance]
@@ -331,6 +346,8 @@ class World:
             there = self.guests[target].get(instance)
             if there is None or target in self.down:
                 raise HypervisorError(detail="connection refused")
+            assert guest.mirrored or not any(one.nodes for one in self.config.disks_of(
+                self.config.instances[instance]) if one.drbd is None), "its disks stay behind"
             guest.state, there.state = "sent", "running"
         return MigrationStatus(status="completed")
 
@@ -344,6 +361,8 @@ class World:
         return spec.uuid in self.guests[node]
 
     def _migration_finish_source(self, node, instance, hypervisor, success):
+        if not success and instance in self.guests[node]:
+            self.guests[node][instance].mirrored = False
         if success and self.guests[node].get(instance, Process(epoch=0)).state == "sent":
             del self.guests[node][instance]
             for one in self.config.disks_of(self.config.instances[instance]):

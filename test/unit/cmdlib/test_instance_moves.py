@@ -3,7 +3,7 @@
 
 import pytest
 
-from gantry.cmdlib import move
+from gantry.cmdlib import move, vmspec
 from gantry.cmdlib.instance_failover import InstanceFailoverUnit
 from gantry.cmdlib.instance_migrate import InstanceMigrateUnit
 from gantry.cmdlib.instance_startup import InstanceStartupUnit
@@ -202,8 +202,6 @@ def test_memory_is_shrunk_to_fit():
 
 
 def test_migrate_refusals():
-    with pytest.raises(WrongState, match="'file' does not allow migrations"):
-        migrate(running(template=DiskTemplate.FILE))
     with pytest.raises(WrongState, match="Instance web1 is not running, can't migrate: please use failover"):
         migrate(stopped(admin_state=UP))
     with pytest.raises(WrongState, match="is offline, can't migrate"):
@@ -229,6 +227,65 @@ def test_migrate_hooks():
     unit, seen, _ = look(InstanceMigrateUnit, InstanceMigrate, running(), instance_name="web1", target_node="node2")
     env = unit.hooks(seen).env
     assert (env["MIGRATE_LIVE"], env["MIGRATE_CLEANUP"], env["ALLOW_RUNTIME_CHANGES"]) == ("True", "False", "True")
+
+
+# --- migration of what is on one node only ---
+
+
+def local():
+    return running(template=DiskTemplate.FILE)
+
+
+def test_disks_on_one_node_move_along():
+    world = local()
+    [before] = world.config.disks_of(world.config.instance("web1"))
+    run(world, migrate(world))
+    assert place(world) == ("n2", 2, ["n2"])
+    [after] = world.config.disks_of(world.config.instance("web1"))
+    assert (after.uuid, after.nodes, after.size) == (before.uuid, ("n2",), before.size)
+    assert after.file.path != before.file.path
+    assert {name: (file.content, file.open_on) for name, file in world.files.items()} == {
+        f"n2:{after.file.path}": ("installed", {"n2"})}
+    run(world, migrate(world, target_node="node1"))
+    assert place(world) == ("n1", 3, ["n1"])
+
+
+def test_moving_along_cut_off_anywhere():
+    def make():
+        world = local()
+        return world, migrate(world)
+
+    def one_guest(world):
+        assert len(world.running("i1")) == 1
+        assert len(world.files) == 1
+    check_every_cut(make, undone_without=("owner_epoch",), check=one_guest)
+
+
+@pytest.mark.parametrize("call", ["disk_create", "migration_accept", "migration_receive_disks", "migration_mirror_disks",
+                                  "migration_send"])
+def test_when_it_fails_the_guest_stays_on_its_disks(call):
+    world = local()
+    before = world.snapshot(without=("owner_epoch",))
+    todo = migrate(world)
+    world.refuse[call] = HypervisorError(detail="no")
+    fails_and_undoes(world, todo)
+    assert world.snapshot(without=("owner_epoch",)) == before
+    assert not world.guests["n1"]["i1"].mirrored
+
+
+def test_refusals_of_what_is_on_one_node_only():
+    with pytest.raises(WrongInput, match="name the node that is to get them"):
+        migrate(local(), target_node=None)
+    with pytest.raises(WrongState, match="a failover is not possible"):
+        migrate(stopped(template=DiskTemplate.FILE), allow_failover=True)
+    world = local()
+    world.disk_free = 1
+    with pytest.raises(NoResources, match="node node2"):
+        migrate(world)
+    world = local()
+    world.guests["n1"]["i1"].spec = vmspec.build(world.config, world.config.instance("web1"), ())
+    with pytest.raises(WrongState, match="runs without its disk/0"):
+        migrate(world)
 
 
 # --- cleanup ---
