@@ -8,7 +8,7 @@ from gantry.cli.context import Context
 from gantry.cli.node_info import marked
 from gantry.utils.units import format_size
 
-_FAULTY, _UNKNOWN_STATE = 2, 3
+_UNKNOWN_STATE, _FAULTY = 2, 3
 
 
 def run(ctx: Context) -> int:
@@ -89,9 +89,19 @@ def _disk(disk: dict[str, Any], data: dict[str, Any], *, static: bool) -> list[t
         lines.append(("on primary", _device(disk["pstatus"], disk["dev_type"])))
         if data["snodes"]:
             lines.append(("on secondary", _device(disk["sstatus"], disk["dev_type"])))
+        lines += _not_redundant(disk)
     lines += [("name", disk["name"]), ("UUID", disk["uuid"])]
     children = [_child(number, child, data, static=static) for number, child in enumerate(disk["children"] or [])]
     return [*lines, ("child devices", children)] if children else lines
+
+
+def _not_redundant(disk: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What only one of the nodes of a mirrored disk has, and since when."""
+    size, since = disk.get("unsynced"), disk.get("unsynced_since")
+    if not size and since is None:
+        return []
+    shown = "unknown" if size is None else f"{size} bytes"
+    return [("not yet redundant", shown + (f", since {output.date(since)}" if since is not None else ""))]
 
 
 def _child(number: int, child: dict[str, Any], data: dict[str, Any], *, static: bool) -> list[tuple[str, Any]]:

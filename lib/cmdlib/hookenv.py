@@ -9,7 +9,7 @@ from gantry.cmdlib import nics
 from gantry.cmdlib.base import Hooks
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.objects.instance import Disk, Instance, Nic
+from gantry.objects.instance import Disk, DrbdLocation, Instance, Nic
 
 VERSION = "2"
 
@@ -59,7 +59,7 @@ def instance_env(config: Config, instance: Instance, disks: Sequence[Disk], *, s
     for index, nic in enumerate(instance.nics):
         env |= {f"INSTANCE_NIC{index}_{key}": value for key, value in nic_env(config, nic, group).items()}
     for index, disk in enumerate(disks):
-        env |= {f"INSTANCE_DISK{index}_{key}": value for key, value in _disk(disk, types=types).items()}
+        env |= {f"INSTANCE_DISK{index}_{key}": value for key, value in _disk(config, instance, disk, types=types).items()}
     env |= {f"INSTANCE_BE_{key}": value for key, value in be.items()}
     env |= {f"INSTANCE_HV_{key}": value for key, value in hv.items()}
     return texts(env)
@@ -80,7 +80,7 @@ def _secondaries(instance: Instance, disks: Sequence[Disk]) -> list[str]:
     return list(dict.fromkeys(node for disk in disks for node in disk.nodes if node != instance.primary_node))
 
 
-def _disk(disk: Disk, *, types: bool) -> dict[str, Any]:
+def _disk(config: Config, instance: Instance, disk: Disk, *, types: bool) -> dict[str, Any]:
     env: dict[str, Any] = {"UUID": disk.uuid, "SIZE": disk.size, "MODE": disk.mode}
     if disk.name:
         env["NAME"] = disk.name
@@ -90,7 +90,19 @@ def _disk(disk: Disk, *, types: bool) -> dict[str, Any]:
             env |= {"DRIVER": disk.file.driver, "ID": disk.file.path}
         elif disk.lvm is not None:
             env |= {"VG": disk.lvm.vg, "ID": disk.lvm.lv}
+        elif disk.drbd is not None:
+            env |= _mirrored(config, instance, disk.drbd)
     return env
+
+
+def _mirrored(config: Config, instance: Instance, place: DrbdLocation) -> dict[str, Any]:
+    """A mirrored disk; the volumes are those of the primary node."""
+    here, there = place.end(instance.primary_node), place.peer(instance.primary_node)
+    if here is None or there is None:
+        return {}
+    return {"PNODE": config.nodes[here.node].name, "SNODE": config.nodes[there.node].name, "PORT": place.port,
+            "PMINOR": here.minor, "SMINOR": there.minor, "DATA_VG": here.data.vg, "DATA_ID": here.data.lv,
+            "META_VG": here.meta.vg, "META_ID": here.meta.lv}
 
 
 def hooks(config: Config, path: str, env: Mapping[str, str], *, pre: Sequence[str],

@@ -3,48 +3,57 @@
 OP_INSTANCE_QUERY_DATA).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gantry.config import effective
 from gantry.config.config import Config
+from gantry.constants import DiskTemplate
 from gantry.objects.cluster import Network
 from gantry.objects.instance import Disk, Nic
-from gantry.query import resource_instance
+from gantry.query import instance_live, mirrors, resource_instance
 from gantry.query.live import Nodes
-from gantry.query.resource_instance import NOT_SHOWN, InstanceRow, template
+from gantry.query.mirrors import State
+from gantry.query.resource_instance import DRBD_METADATA, NOT_SHOWN, InstanceRow, template
 from gantry.query.world import World
 from gantry.rpc import calls
 
-DISK_OKAY = 1
-"""State of a disk on its node, in the words of the wire."""
+DISK_OKAY, DISK_FAULTY = 1, 3
+"""States of a disk on its node, in the numbers of the wire."""
+LOST = frozenset({"Diskless", "Failed", "Detaching"})
+"""What DRBD calls the disk of an end that lost it."""
 
-Statuses = dict[tuple[str, str], dict[str, Any]]
+Statuses = dict[tuple[str, str], State]
 """What `disks_status` says, by node and disk UUID."""
 
 
-async def instance_info(config: Config, nodes: Nodes, names: Sequence[str], *, static: bool) -> dict[str, Any]:
+async def instance_info(config: Config, nodes: Nodes, names: Sequence[str], *, static: bool,
+                        warn: Callable[[str], None]) -> dict[str, Any]:
     """By name; of all instances when no names are given.  `static`: no node is asked, live parts are null.
 
-    Raises NotFound.  A node that does not answer costs the live parts only.
+    Raises NotFound.  A node that does not answer costs the live parts only, and a word to `warn`.
     """
     world = World(config=config.frozen(), nodes=nodes)
     rows = await resource_instance.RESOURCE.rows(world, names or None, frozenset())
     statuses: Statuses = {}
     if not static:
-        await resource_instance.fetch(world, rows, frozenset())
-        statuses = await _disk_statuses(world, rows)
+        await resource_instance.fetch(world, rows, frozenset({instance_live.STATE}))
+        statuses = await _disk_statuses(world, rows, warn)
     return {row.item.name: _instance(row, statuses, static=static) for row in rows}
 
 
-async def _disk_statuses(world: World, rows: Sequence[InstanceRow]) -> Statuses:
+async def _disk_statuses(world: World, rows: Sequence[InstanceRow], warn: Callable[[str], None]) -> Statuses:
     wanted: dict[str, list[Disk]] = {}
     for row in rows:
         for disk in row.disks:
             for node in {row.item.primary_node, *disk.nodes}:
                 if not world.config.nodes[node].offline:
-                    wanted.setdefault(node, []).append(disk)
+                    wanted.setdefault(node, []).extend((disk, *_volumes(disk, node)))
     answers = await world.live.ask(calls.disks_status, {node: {"disks": disks} for node, disks in wanted.items()})
+    for node, answer in answers.items():
+        if isinstance(answer, Exception):
+            warn(f"Error getting data from node {world.config.nodes[node].name}: {answer}")
     return {(node, disk.uuid): status for node, disks in wanted.items() if not isinstance(answers[node], Exception)
             for disk, status in zip(disks, answers[node], strict=True)}
 
@@ -94,16 +103,40 @@ def _network(network: Network) -> dict[str, Any]:
             "tags": sorted(network.tags)}
 
 
+def _volumes(disk: Disk, node: str) -> tuple[Disk, ...]:
+    """The logical volumes below the end of a mirrored disk on the node, data first, as disks of their own."""
+    end = disk.drbd.end(node) if disk.drbd is not None else None
+    if end is None:
+        return ()
+    return tuple(replace(disk, uuid=f"{disk.uuid}.{what}", name="", dev_type=DiskTemplate.PLAIN, drbd=None, lvm=place,
+                         size=size, nodes=(node,), spindles=None)
+                 for what, place, size in (("data", end.data, disk.size), ("meta", end.meta, DRBD_METADATA)))
+
+
 def _disk(row: InstanceRow, index: int, disk: Disk, statuses: Statuses) -> dict[str, Any]:
-    primary = row.item.primary_node
+    config, primary = row.context.config, row.item.primary_node
     others = [node for node in disk.nodes if node != primary]
-    return {
-        "iv_name": f"disk/{index}", "dev_type": disk.dev_type.value, "logical_id": _location(disk),
-        "drbd_info": None, "children": [], "mode": disk.mode, "size": disk.size, "spindles": disk.spindles,
-        "name": disk.name or None, "uuid": disk.uuid,
-        "pstatus": _status(statuses.get((primary, disk.uuid))),
-        "sstatus": _status(statuses.get((others[0], disk.uuid))) if others else None,
-    }
+    data = _device(disk, f"disk/{index}", statuses.get((primary, disk.uuid)),
+                   statuses.get((others[0], disk.uuid)) if others else None)
+    if disk.drbd is None or not others:
+        return data
+    names = [config.nodes[node].name for node in (primary, others[0])]
+    minors = [end.minor if end is not None else None for end in map(disk.drbd.end, (primary, others[0]))]
+    pairs = zip(_volumes(disk, primary), _volumes(disk, others[0]), strict=True)
+    return data | {
+        "logical_id": [*names, disk.drbd.port, *minors, None],
+        "drbd_info": {"primary_node": names[0], "primary_minor": minors[0], "secondary_node": names[1],
+                      "secondary_minor": minors[1], "port": disk.drbd.port},
+        "children": [_device(here, None, statuses.get((primary, here.uuid)), statuses.get((others[0], there.uuid)))
+                     for here, there in pairs],
+        "unsynced": mirrors.unsynced(config, disk, statuses.get((primary, disk.uuid))),
+        "unsynced_since": disk.degraded_since}
+
+
+def _device(disk: Disk, name: str | None, first: State | None, second: State | None) -> dict[str, Any]:
+    return {"iv_name": name, "dev_type": disk.dev_type.value, "logical_id": _location(disk), "drbd_info": None,
+            "children": [], "mode": disk.mode, "size": disk.size, "spindles": disk.spindles,
+            "name": disk.name or None, "uuid": disk.uuid, "pstatus": _status(first), "sstatus": _status(second)}
 
 
 def _location(disk: Disk) -> list[Any]:
@@ -112,8 +145,13 @@ def _location(disk: Disk) -> list[Any]:
     return [disk.lvm.vg, disk.lvm.lv] if disk.lvm is not None else []
 
 
-def _status(found: dict[str, Any] | None) -> list[Any] | None:
-    """[path, major, minor, sync percent, seconds left, degraded, local state]; None when it is not there."""
+def _status(found: State | None) -> list[Any] | None:
+    """[path, major, minor, sync percent, seconds left, degraded, local state]; None when it is not active."""
     if found is None or not found.get("exists"):
         return None
-    return [found.get("path"), None, None, None, None, False, DISK_OKAY]
+    mirror = found.get("mirror") or {"status": "ok"}
+    if mirror["status"] == "down":
+        return None
+    local = DISK_FAULTY if mirror["status"] == "faulty" and mirror.get("disk") in LOST else DISK_OKAY
+    return [found.get("path"), found.get("major"), found.get("minor"), mirror.get("percent"),
+            mirror.get("eta_seconds"), mirror["status"] != "ok", local]

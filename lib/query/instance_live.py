@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 from gantry.constants import SHARED_TEMPLATES
 from gantry.objects.cluster import Node
-from gantry.objects.instance import Instance
+from gantry.objects.instance import Disk, Instance
 from gantry.objects.vm import VmStatus
 from gantry.query.world import World
 from gantry.rpc import calls
 
-STATE, CONSOLE = "state", "console"
+STATE, CONSOLE, MIRRORS = "state", "console", "mirrors"
 """What fields need; a console needs the state as well."""
 
 
@@ -22,7 +22,10 @@ class LiveRow(Protocol):
     guests: dict[str, VmStatus]
     unreachable: bool
     console_answer: Any
+    mirrors: list[Any]
 
+    @property
+    def disks(self) -> tuple[Disk, ...]: ...
     @property
     def pnode(self) -> Node: ...
     @property
@@ -81,3 +84,19 @@ async def consoles(world: World, rows: Sequence[LiveRow]) -> None:
     by_instance = {instance: answer for (_, instance), answer in answers.items()}
     for row in rows:
         row.console_answer = by_instance[row.item.uuid]
+
+
+async def mirrors(world: World, rows: Sequence[LiveRow]) -> None:
+    """Fill in `mirrors` from what the primary nodes say of mirrored disks; None for what nobody says."""
+    wanted: dict[str, list[Disk]] = {}
+    for row in rows:
+        if not row.pnode.offline:
+            wanted.setdefault(row.item.primary_node, []).extend(disk for disk in row.disks if disk.drbd is not None)
+    answers = await world.live.ask(calls.disks_status, {
+        node: {"disks": disks} for node, disks in wanted.items() if disks})
+    seen: dict[str, Any] = {}
+    for node, answer in answers.items():
+        if not isinstance(answer, Exception):
+            seen.update(zip((disk.uuid for disk in wanted[node]), answer, strict=True))
+    for row in rows:
+        row.mirrors = [seen.get(disk.uuid) for disk in row.disks]

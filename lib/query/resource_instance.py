@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The instances as queries show them; the fields by parameter and by device are in `instance_params.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -14,9 +14,10 @@ from gantry.objects.cluster import Node
 from gantry.objects.hvparams import GLOBAL
 from gantry.objects.instance import Disk, Instance
 from gantry.objects.vm import VmStatus
-from gantry.query import instance_live
+from gantry.query import instance_live, mirrors
 from gantry.query.fields import NODATA, OFFLINE, UNAVAIL, Field, Kind, common_fields, maybe, sort_key
 from gantry.query.instance_params import aliases, indexed_fields, parameter_fields
+from gantry.query.mirrors import State
 from gantry.query.world import Context, Resource, World, table
 
 DRBD_METADATA = 128
@@ -29,7 +30,7 @@ class InstanceRow:
     """An instance with what its fields share, each computed at most once.
 
     `guests`: where it runs, by node UUID, or None where that was not asked; `unreachable`: its primary did
-    not answer; `console_answer`: what its node said about the console.
+    not answer; `console_answer`: what its node said about the console; `mirrors`: what its primary said of each disk.
     """
 
     def __init__(self, item: Instance, context: Context) -> None:
@@ -38,6 +39,7 @@ class InstanceRow:
         self.guests: dict[str, VmStatus] = {}
         self.unreachable = False
         self.console_answer: Any = UNAVAIL
+        self.mirrors: list[State | None] = []
 
     @cached_property
     def pnode(self) -> Node:
@@ -143,6 +145,24 @@ def console(row: InstanceRow) -> Any:
     return answer if answer is UNAVAIL else codec.encode(answer) | {"instance": row.item.name}
 
 
+def _mirrored(get: Callable[[InstanceRow], Any]) -> Callable[[InstanceRow], Any]:
+    """A value that only instances with mirrored disks have."""
+    def found(row: InstanceRow) -> Any:
+        if template(row) != DiskTemplate.DRBD:
+            return UNAVAIL
+        if row.pnode.offline:
+            return OFFLINE
+        value = get(row)
+        return NODATA if value is None else value
+    return found
+
+
+def _unsynced(row: InstanceRow) -> int | None:
+    config = row.context.config
+    found = [mirrors.unsynced(config, disk, state) for disk, state in zip(row.disks, row.mirrors, strict=True)]
+    return None if None in found else sum(size for size in found if size is not None)
+
+
 def _group(row: InstanceRow, node: Node) -> str:
     return row.context.config.groups[node.group].name
 
@@ -161,7 +181,7 @@ def _network_names(row: InstanceRow) -> list[str | None]:
 
 
 T, B, N, U, O = Kind.TEXT, Kind.BOOL, Kind.NUMBER, Kind.UNIT, Kind.OTHER  # noqa: E741  (O for other)
-LIVE = instance_live.STATE
+LIVE, MIRRORS = instance_live.STATE, instance_live.MIRRORS
 
 FIELDS = (
     Field("name", "Instance", T, "Its name", attrgetter("item.name"), host=True),
@@ -194,6 +214,12 @@ FIELDS = (
     Field("hvparams", "HypervisorParameters", O, "Hypervisor parameters, all levels merged",
           lambda row: {name: value for name, value in row.hv.items() if name not in NOT_SHOWN}),
     Field("hypervisor", "Hypervisor", T, "Its hypervisor", attrgetter("item.hypervisor")),
+    Field("mirror.since", "MirrorSince", Kind.TIMESTAMP, "Since when its mirrored disks were seen not to be whole at "
+          "both ends", lambda row: maybe(mirrors.since(row.context.config, row.item))),
+    Field("mirror.status", "MirrorStatus", T, "The worst of its mirrored disks: ok, sync, degraded, faulty or down",
+          _mirrored(lambda row: mirrors.worst(row.mirrors)), MIRRORS),
+    Field("mirror.unsynced", "MirrorUnsynced", N, "Bytes of its mirrored disks that only one node has",
+          _mirrored(_unsynced), MIRRORS),
     Field("network_port", "Network_port", O, "Port of its graphical console",
           lambda row: maybe(row.item.network_port)),
     Field("nic.bridges", "NIC_bridges", O, "Bridges of the network interfaces", _bridges),
@@ -242,6 +268,10 @@ async def rows(world: World, names: Sequence[Any] | None, needs: frozenset[str])
 
 async def fetch(world: World, found: Sequence[InstanceRow], needs: frozenset[str]) -> None:
     """Where each runs, and the consoles of those that do."""
+    if MIRRORS in needs:
+        await instance_live.mirrors(world, found)
+    if not needs - {MIRRORS}:
+        return
     await instance_live.locate(world, found)
     if instance_live.CONSOLE in needs:
         await instance_live.consoles(world, [row for row in found if row.guest is not None])

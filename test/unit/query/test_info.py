@@ -18,7 +18,7 @@ KEYS = (
 
 def info(*names, static=False, nodes=None, settings=None):
     return asyncio.run(instance_info(settings or world.config(), nodes or FakeNodes(vms={"n1": [vm("i1")]}), names,
-                                     static=static))
+                                     static=static, warn=lambda line: None))
 
 
 def test_a_running_instance():
