@@ -50,11 +50,20 @@ async def sized(view: View, node: str, vg: str, specs: Sequence[Spec]) -> list[S
             raise NotFound(kind="Logical volume", name=f"{text} on node {name}")
         if place in owned:
             raise NotUnique(detail=f"Logical volume {text} on node {name} belongs to an instance already")
-        if volumes[place]["online"]:
-            raise WrongState(detail=f"Logical volume {text} on node {name} is in use, it cannot be adopted")
         view.reservations.reserve(ADOPTED, f"{node}/{text}")
         found.append({**spec, "vg": place[0], "size": int(volumes[place]["size"])})
+    await _refuse_used(view, node, found)
     return found
+
+
+async def _refuse_used(view: View, node: str, specs: Sequence[Spec]) -> None:
+    volumes = [_before(Disk(uuid=view.new_uuid(), name="", dev_type=DiskTemplate.PLAIN, size=spec["size"],
+                            nodes=(node,)), spec) for spec in specs]
+    states = await view.nodes.call(node, calls.disks_status, disks=volumes)
+    for spec, state in zip(specs, states, strict=True):
+        if state["used"]:
+            raise WrongState(detail=f"Logical volume {spec['vg']}/{spec['adopt']} on node "
+                                    f"{view.config.nodes[node].name} is in use, it cannot be adopted")
 
 
 def reserves(node: str, specs: Sequence[Spec]) -> tuple[tuple[str, str], ...]:

@@ -89,10 +89,12 @@ def layout_of(config: Config, instance: Instance) -> Layout:
 
 def annotated(config: Config, instance: Instance, disks: Sequence[Disk]) -> tuple[Disk, ...]:
     """The disks as nodes are told of them: `params` are the effective parameters of their templates, in the group of
-    the primary node.
+    the primary node, and whether each of them has physical volumes of its own there.
     """
-    merged = effective.diskparams(config, config.groups[config.nodes[instance.primary_node].group])
-    return tuple(replace(disk, params={**merged.get(disk.dev_type, {}), **disk.params}) for disk in disks)
+    node = config.nodes[instance.primary_node]
+    merged = effective.diskparams(config, config.groups[node.group])
+    own = {"exclusive_storage": True} if effective.ndparams(config, node).get("exclusive_storage") else {}
+    return tuple(replace(disk, params={**merged.get(disk.dev_type, {}), **own, **disk.params}) for disk in disks)
 
 
 def create(view: View, where: Layout, index: int, spec: Mapping[str, Any]) -> Disk:

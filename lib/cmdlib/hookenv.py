@@ -59,7 +59,8 @@ def instance_env(config: Config, instance: Instance, disks: Sequence[Disk], *, s
     for index, nic in enumerate(instance.nics):
         env |= {f"INSTANCE_NIC{index}_{key}": value for key, value in nic_env(config, nic, group).items()}
     for index, disk in enumerate(disks):
-        env |= {f"INSTANCE_DISK{index}_{key}": value for key, value in _disk(config, instance, disk, types=types).items()}
+        found = _disk(config, instance, disk, types=types)
+        env |= {f"INSTANCE_DISK{index}_{key}": value for key, value in found.items()}
     env |= {f"INSTANCE_BE_{key}": value for key, value in be.items()}
     env |= {f"INSTANCE_HV_{key}": value for key, value in hv.items()}
     return texts(env)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_NODE_QUERY_STORAGE: the storage units of nodes, and the space in them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gantry.cmdlib.base import Locks, LogicalUnit
+from gantry.cmdlib.disks import LVM_TEMPLATES
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
 from gantry.errors import Error, WrongInput
@@ -23,30 +25,24 @@ class NodeQueryStorageUnit(LogicalUnit[NodeQueryStorage, Rows], op=NodeQueryStor
     """
 
     def locks(self, view: View) -> Locks:
-        return Locks(shared={"node": frozenset(node.uuid for node in self._nodes(view.config))})
-
-    def _nodes(self, config: Config) -> list[Node]:
-        nodes = [config.node(name) for name in self.op.nodes] or list(config.nodes.values())
-        return sorted(nodes, key=lambda node: nice_key(node.name))
+        return Locks(shared={"node": frozenset(node.uuid for node in chosen_nodes(view.config, self.op.nodes))})
 
     async def check(self, view: View) -> Rows:
         refuse_unknown(self.op.output_fields, FIELDS)
-        units = [unit for unit in _units(view.config) if self.op.storage_type in (None, unit[0])
-                 and self.op.name in (None, unit[1])]
-        nodes = [node for node in self._nodes(view.config) if not node.offline and node.vm_capable]
-        if not units:
-            return []
-        answers = await view.nodes.call_many([node.uuid for node in nodes], calls.node_info, storage=units)
-        rows = []
-        for node in nodes:
-            answer = answers[node.uuid]
-            if isinstance(answer, Error):
-                view.warn(f"node {node.name} did not measure its storage: {answer}")
-                continue
-            for unit in answer.storage:
-                row = {"node": node.name, "type": unit.kind, "name": unit.name, "size": unit.total,
-                       "used": unit.total - unit.free, "free": unit.free, "allocatable": True}
-                rows.append([row[field] for field in self.op.output_fields])
+        nodes = [node for node in chosen_nodes(view.config, self.op.nodes) if not node.offline and node.vm_capable]
+        rows: Rows = []
+        for kind, place in _units(view.config, self.op.storage_type):
+            answers = await view.nodes.call_many([node.uuid for node in nodes], calls.storage_list, kind=kind,
+                                                 name=place)
+            for node in nodes:
+                answer = answers[node.uuid]
+                if isinstance(answer, Error):
+                    view.warn(f"node {node.name} did not measure its storage: {answer}")
+                    continue
+                for unit in answer:
+                    row = {"node": node.name, "type": kind, **unit}
+                    if self.op.name in (None, unit["name"]):
+                        rows.append([row[field] for field in self.op.output_fields])
         return rows
 
     def plan(self, seen: Rows) -> Plan:
@@ -59,12 +55,23 @@ def refuse_unknown(wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
         raise WrongInput(detail=f"Unknown output fields selected: {', '.join(unknown)}")
 
 
-def _units(config: Config) -> list[list[str]]:
-    """[kind, name] of every unit that the enabled disk templates use."""
+def chosen_nodes(config: Config, names: Sequence[str]) -> list[Node]:
+    """The nodes named, or all."""
+    nodes = [config.node(name) for name in names] or list(config.nodes.values())
+    return sorted(nodes, key=lambda node: nice_key(node.name))
+
+
+def _units(config: Config, wanted: str | None) -> list[tuple[str, str]]:
+    """Kind, and folder or volume group, of what the enabled disk templates use; or of the kind that is wanted."""
     cluster = config.cluster
-    places = {"file": ("file", cluster.file_storage_dir), "sharedfile": ("sharedfile", cluster.shared_file_storage_dir),
-              "gluster": ("gluster", cluster.gluster_storage_dir), "plain": ("lvm-vg", cluster.volume_group_name or ""),
-              "drbd": ("lvm-vg", cluster.volume_group_name or "")}
-    found = [list(places[template]) for template in cluster.enabled_disk_templates
-             if template in places and places[template][1]]
-    return [unit for place, unit in enumerate(found) if unit not in found[:place]]
+    vg = cluster.volume_group_name or ""
+    folders = {"file": cluster.file_storage_dir, "sharedfile": cluster.shared_file_storage_dir,
+               "gluster": cluster.gluster_storage_dir}
+    if wanted is not None:
+        places = {**folders, "lvm-vg": vg, "lvm-pv": vg}
+        if wanted not in places:
+            raise WrongInput(detail=f"Storage of type {wanted} cannot be listed")
+        return [(wanted, places[wanted])] if places[wanted] else []
+    found = [("lvm-vg", vg) if template in LVM_TEMPLATES else (template, folders.get(template, ""))
+             for template in cluster.enabled_disk_templates]
+    return [unit for unit in dict.fromkeys(found) if unit[1]]

@@ -73,14 +73,15 @@ class File:
 
 @dataclass
 class Process:
-    """`state`: running, incoming (waits for memory), sent (its memory is gone to the target).  `mirrored`: its disks are
-    copied to the target."""
+    """`state`: running, incoming (waits for memory), sent (its memory is gone to the target).  `mirrored`: its disks
+    are copied to the target."""
 
     epoch: int
     state: str = "running"
     memory: int = 128
     spec: object = None
     mirrored: bool = False
+    nics: dict = field(default_factory=dict)
 
 
 def filled(changes, results):
@@ -90,7 +91,7 @@ def filled(changes, results):
 
 
 class World:
-    """`down`: nodes that do not answer.  `refuse`: call name to the error it raises."""
+    """`obstacle`: why no guest can be changed while it runs.  `down`: nodes that do not answer.  `refuse`: call name to the error it raises."""
 
     def __init__(self, config):
         self.config = config
@@ -99,6 +100,7 @@ class World:
         self.files = {}
         self.guests = {node: {} for node in NODES}
         self.down, self.refuse, self.asked = set(), {}, []
+        self.obstacle = ""
         self.memory_free, self.disk_free = 4096, 50000
         self.starts = 0
         self.said, self.jobs = [], []
@@ -133,7 +135,7 @@ class World:
                        for table, objects in self.config.tables.items()},
             "files": {path: (file.disk, file.size, file.content, tuple(sorted(file.open_on)))
                       for path, file in self.files.items()},
-            "guests": {(node, uuid): guest.state for node, guests in self.guests.items()
+            "guests": {(node, uuid): (guest.state, tuple(sorted(guest.nics.items()))) for node, guests in self.guests.items()
                        for uuid, guest in guests.items()}}
 
     # --- actions ---------------------------------------------------------------------------------------
@@ -258,9 +260,13 @@ class World:
     def _disks_status(self, node, disks):
         found = [(one, self.files.get(self._place(node, one))) for one in disks]
         return [{"path": self._path(one), "exists": file is not None, "size": file.size if file else 0,
-                 "open": file is not None and node in file.open_on, "used": any(self.guests.values()),
+                 "open": file is not None and node in file.open_on, "used": node in file.open_on if one.lvm and file else any(self.guests.values()),
                  "owner_epoch": file.epoch if file else 0, "major": None, "minor": None, "mirror": None}
                 for one, file in found]
+
+    def _storage_list(self, node, kind, name):
+        return [{"name": name, "size": 200000, "used": 200000 - self.disk_free, "free": self.disk_free,
+                 "allocatable": True}]
 
     def _volumes_list(self, node):
         volumes = {place.partition(":")[2]: file for place, file in self.files.items()
@@ -316,6 +322,21 @@ class World:
     def _instance_disk_resized(self, node, instance, hypervisor, disk, size):
         if instance not in self.guests[node]:
             raise HypervisorError(detail="it does not run")
+
+    def _instance_hotplug_obstacle(self, node, instance, hypervisor, change):
+        return self.obstacle
+
+    def _instance_nic_add(self, node, instance, hypervisor, nic, index):
+        guest = self.guests[node].get(instance)
+        if guest is None:
+            raise HypervisorError(detail="it does not run")
+        guest.nics[nic.uuid] = nic.mac
+        return {"outcome": "hotplug:done"}
+
+    def _instance_nic_remove(self, node, instance, hypervisor, nic):
+        if instance in self.guests[node]:
+            self.guests[node][instance].nics.pop(nic, None)
+        return {"outcome": "hotplug:done"}
 
     def _instance_console(self, node, instance, hypervisor, name, host):
         return Console(instance=name, kind="ssh", host=host, command=("socat", "x"))
