@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup cluster test check lint man bench clean
+.PHONY: help setup cluster test check lint man bench qa clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,9 @@ man: setup  ## make the manual pages anew, after a command, an option or a text 
 
 bench: setup  ## measure: jobs, latency, start-up of commands, the balancer, the remote API
 	for part in bench/*.py; do $(BIN)/python $$part || exit 1; done
+
+qa: setup  ## scenarios on real machines in QEMU (SCENARIO=name for one); needs root, see qa/README.md
+	qa/qa scenarios $(SCENARIO)
 
 clean:  ## remove the environment and caches (not clusters: see `vcluster down`)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from qa import work
 from qa.cluster import setup
 from qa.machines import lab, network
+from qa.scenarios import runner
 from qa.work import QaError
 
 NODES = 3
@@ -38,6 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     up = command("up", cmd_up, "bring the ready cluster up: from its snapshot, with the tree's present code")
     up.add_argument("--anew", action="store_true", help="boot and initialise, whatever snapshot there is")
     up.add_argument("--nodes", type=int, default=NODES, help="how many machines (default: %(default)s)")
+    chosen = command("scenarios", cmd_scenarios, "run scenarios, all or the named ones; then the machines are down")
+    chosen.add_argument("names", nargs="*", metavar="NAME")
+    chosen.add_argument("--keep", action="store_true", help="leave the machines up after the last or the first failed")
+    chosen.add_argument("--list", action="store_true", help="only say which there are")
     command("down", cmd_down, "end the machines and remove their network")
     command("status", cmd_status, "which machines run")
     command("refresh", cmd_refresh, "put the tree's present code on the running nodes and restart the daemons")
@@ -61,6 +66,14 @@ def cmd_up(options: argparse.Namespace) -> int:
     setup.up(options.nodes, anew=options.anew)
     work.say("the cluster is up; try: qa exec node1 gnt-node list")
     return 0
+
+
+def cmd_scenarios(options: argparse.Namespace) -> int:
+    if options.list:
+        for name in runner.names():
+            print(f"{name:<14} {runner.summary(name)}")
+        return 0
+    return runner.run(options.names, count=NODES, keep=options.keep)
 
 
 def cmd_down(_options: argparse.Namespace) -> int:

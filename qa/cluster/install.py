@@ -4,6 +4,7 @@
 import compileall
 import hashlib
 import io
+import os
 import py_compile
 import shutil
 import tarfile
@@ -31,11 +32,12 @@ sys.exit({function}())
 def archive() -> bytes:
     """A tar of everything, to be unpacked in a machine's root."""
     with tempfile.TemporaryDirectory(dir=work.cache()) as scratch:
-        root = Path(scratch)
-        _packages(root / SITE)
+        root = Path(scratch) / "root"
+        tree = _tree(Path(scratch))
+        _packages(tree, root / SITE)
         for name, (module, function) in declared.programs().items():
             _write(root / "usr/bin" / name, _PROGRAM.format(module=module, function=function).encode(), 0o755)
-        for unit in sorted((TREE / "daemons").iterdir()):
+        for unit in sorted((tree / "daemons").iterdir()):
             _write(root / "etc/systemd/system" / unit.name, unit.read_bytes(), 0o644)
         definition = root / "srv/ganeti/os" / OS
         shutil.copytree(Path(__file__).parent / OS, definition)
@@ -49,7 +51,12 @@ def archive() -> bytes:
 
 def key() -> str:
     """Changes when what is installed changes."""
-    return hashlib.sha256(archive()).hexdigest()[:12]
+    digest = hashlib.sha256()
+    with tarfile.open(fileobj=io.BytesIO(archive())) as tar:
+        for entry in tar:
+            file = tar.extractfile(entry) if entry.isfile() and not entry.name.endswith(".pyc") else None
+            digest.update(f"{entry.name} {entry.mode}\0".encode() + (file.read() if file else b""))
+    return digest.hexdigest()[:12]
 
 
 def install(machine: Machine) -> None:
@@ -59,9 +66,20 @@ def install(machine: Machine) -> None:
                 stdin=archive(), seconds=300)
 
 
-def _packages(site: Path) -> None:
+def _tree(scratch: Path) -> Path:
+    """This tree; with `QA_REVISION` in the environment, that commit of it."""
+    revision = os.environ.get("QA_REVISION")
+    if not revision:
+        return TREE
+    packed = work.run(["git", "-C", str(TREE), "archive", revision], seconds=60).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(scratch / "tree", filter="data")
+    return scratch / "tree"
+
+
+def _packages(tree: Path, site: Path) -> None:
     for package, folder in declared.folders().items():
-        shutil.copytree(TREE / folder, site / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(tree / folder, site / package, ignore=shutil.ignore_patterns("__pycache__"))
         # A machine should not compile: it is twenty times slower than this one.
         compileall.compile_dir(site / package, quiet=2, stripdir=str(site), prependdir=f"/{SITE}",
                                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
@@ -74,7 +92,6 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def _tar(root: Path) -> bytes:
-    """The same files give the same bytes."""
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = entry.mtime = 0
         entry.uname = entry.gname = "root"

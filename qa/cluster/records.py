@@ -4,6 +4,8 @@
 The source of the boot sector is `recorder/recorder.S`; it says what a record is.
 """
 
+import base64
+import gzip
 import re
 import struct
 from collections.abc import Iterable
@@ -47,3 +49,8 @@ def numbers(lines: Iterable[str], word: str = "ACK") -> list[int]:
     """The numbers after `word` on the whole lines of a console."""
     found = (_LINE.match(line.strip()) for line in lines)
     return [int(match[2], 16) for match in found if match and match[1] == word]
+
+
+def unpacked(text: str) -> bytes:
+    """What a node sent as `gzip | base64`."""
+    return gzip.decompress(base64.b64decode(text))

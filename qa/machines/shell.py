@@ -7,6 +7,7 @@ It needs no network, so it works on a machine that is cut off, and costs a proce
 import contextlib
 import fcntl
 import json
+import random
 import secrets
 import socket
 import struct
@@ -77,8 +78,9 @@ class Call:
             yield kind, self._exactly(length, end)
 
     def close(self) -> None:
-        with contextlib.suppress(AttributeError):
-            self._socket.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # a thread that reads it would keep it open
+        self._socket.close()
         self._lock.close()
 
     def _exactly(self, count: int, end: float) -> bytes:
@@ -127,7 +129,7 @@ def _free_port(folder: Path, name: str) -> IO[bytes]:
     """The lock of a port that nobody uses."""
     end = time.monotonic() + 60
     while True:
-        for index in range(PORTS):
+        for index in random.sample(range(PORTS), PORTS):  # the last one used may not know yet that it is free
             lock = Path(f"{port_socket(folder, name, index)}.lock").open("wb")  # noqa: SIM115 - the caller closes it
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
