@@ -88,8 +88,8 @@ def module() -> drbd_status.Module:
 
 
 def reason(end: End) -> str:
-    """Why it stands alone, as far as the kernel's log still tells."""
-    return drbd_status.why_alone(_kernel_log(), end.minor, end.resource) if end.alone else ""
+    """Why it has no connection, as far as the kernel's log still tells."""
+    return "" if end.connected else drbd_status.why_alone(_kernel_log(), end.minor, end.resource)
 
 
 def shown(minor: int) -> drbd_config.Shown:

@@ -127,7 +127,8 @@ _WHY_ALONE = (
 def why_alone(kernel_log: Iterable[str], minor: int, resource: str) -> str:
     """Why the device lost its connection for good, as the kernel said last; empty when it said nothing of that kind.
 
-    What was said before the last successful connection does not count.
+    What was said before the last successful connection does not count.  An end that looks for its peer again, which
+    does not look for it, has not heard better since.
     """
     reason = ""
     for line in kernel_log:
@@ -184,7 +185,7 @@ def _of_local(end: End) -> str:
 
 
 def _of_peer(end: End, reason: str) -> str:
-    if end.alone and reason == SPLIT:
+    if reason == SPLIT and not end.connected:
         return ("split brain: both ends were written to while they were apart, and each has data that the other one "
                 "has not; decide which one to keep: with gnt-instance replace-disks -s the primary's data replace the "
                 "secondary's; to keep the secondary's, run gnt-instance failover --ignore-consistency first")
@@ -202,7 +203,7 @@ def objection(end: End, *, reason: str = "") -> str:
     """Why this end may not become primary without force, and what force would destroy; empty when it may."""
     if end.role == "Primary":
         return ""
-    if end.alone and reason == SPLIT:
+    if reason == SPLIT and not end.connected:
         return ("split brain: the peer has data that this node has not, they would be lost; decide which end to keep "
                 "and force the choice with --ignore-consistency")
     if end.disk == "UpToDate":

@@ -29,7 +29,7 @@ def until_connected(sides: Sequence[Side], progress: Progress) -> None:
                 return
             late = clock.SYSTEM.now() > end_of_patience
             for one in missing:
-                if late or ends[one.minor].alone:
+                if late or ends[one.minor].alone or device.reason(ends[one.minor]) == drbd_status.SPLIT:
                     raise _unconnected(one, ends[one.minor])
             progress((len(sides) - len(missing)) / len(sides), f"waiting for the connections of {len(missing)} disks")
             events.wait(LOOK_SECONDS)
@@ -78,8 +78,9 @@ def _look(sides: Sequence[Side]) -> dict[int, End]:
 
 def _check(one: Side, end: End) -> None:
     """Raise what no waiting will mend."""
-    if end.alone or "Diskless" in (end.disk, end.peer_disk) or end.disk == "Failed":
-        problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
+    reason = device.reason(end)
+    if end.alone or reason == drbd_status.SPLIT or "Diskless" in (end.disk, end.peer_disk) or end.disk == "Failed":
+        problem = drbd_status.judge(end, one.minor, reason=reason).problem
         raise StorageError(detail=f"{one.shown} cannot be synchronised: {problem}")
 
 

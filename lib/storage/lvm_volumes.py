@@ -24,6 +24,8 @@ SECONDS = 120.0
 CHUNK, EDGE = 512 * MIB, 4 * MIB
 """Bytes cleared by one command, and at each end of a disk that is not wiped: what would be taken for old contents."""
 APPEAR_SECONDS = 10.0
+REMOVE_SECONDS = 5.0
+"""What looks at new devices (udev) lets go of them within this time."""
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,8 @@ def remove(where: LvmLocation) -> None:
     present = find().get(where)
     if present is None:
         return
-    if present.open and not retry.wait_for(lambda: not _is_open(where), seconds=5.0, waits=retry.growing(0.2)):
+    if present.open and not retry.wait_for(lambda: not _is_open(where), seconds=REMOVE_SECONDS,
+                                              waits=retry.growing(0.2)):
         raise StorageError(detail=f"{_shown(where)} cannot be removed: it is in use; stop what "
                                   "uses it first")
     _change(lvm_commands.remove(where))
