@@ -86,13 +86,17 @@ async def _answer(view: View, allocator: str, wanted: request.Json) -> list[str]
         raise
 
 
-async def proposal(view: View, iallocator: str | None, wanted: request.Json) -> Any:
-    """What an allocator answers to a request whose result is not a list of nodes; raises NoResources."""
+async def proposal(view: View, iallocator: str | None, wanted: request.Json, *,
+                   options: Mapping[str, Any] | None = None) -> Any:
+    """What an allocator answers to a request whose result is not a list of nodes; raises NoResources.
+
+    `options` are its own, beside those that the cluster has for it.
+    """
     allocator = _allocator(view.config, None, iallocator)
     async with _turns():
         message = await _message(view, wanted)
         try:
-            return await run.result(allocator, _params(view.config, allocator), message)
+            return await run.result(allocator, {**_params(view.config, allocator), **(options or {})}, message)
         except NoResources as refusal:
             _say_why(view, refusal)
             raise

@@ -82,6 +82,17 @@ def allocate_secondary(instance: Instance) -> Json:
     return {"type": "allocate-secondary", "name": instance.name}
 
 
+def node_evacuate(instances: Sequence[Instance], mode: str) -> Json:
+    """Take primaries, secondaries or both (`mode`) of these instances off their nodes."""
+    return {"type": "node-evacuate", "instances": [instance.name for instance in instances], "evac_mode": mode}
+
+
+def change_group(instances: Sequence[Instance], groups: Sequence[str]) -> Json:
+    """Move these instances to any of the groups (UUIDs)."""
+    return {"type": "change-group", "instances": [instance.name for instance in instances],
+            "target_groups": [*groups]}
+
+
 def promise(request: Json, nodes: Sequence[str]) -> str:
     """What an answered request makes of the cluster, as text: to be told to allocators until the cluster shows it."""
     return json.dumps([request, [*nodes]])
