@@ -39,6 +39,7 @@ setup(
             "gnt-masterd=gantry.server.masterd:main",
             "gnt-noded=gantry.server.noded:main",
             "gnt-rapi=gantry.server.rapi:main",
+            "gnt-watcher=gantry.watcher.program:main",
             "gnt-rapi-token=gantry.rapi.token_program:main",
             *(f"{name}=hbal.programs.{name}:main" for name in BALANCER),
             "vcluster=vcluster.main:main",

@@ -85,6 +85,11 @@ class Paths:
         return self.sockets / "ganeti-query"
 
     @cached_property
+    def watcher_lock(self) -> Path:
+        """Held by the watcher while it works, and by those who want it to keep still."""
+        return self.run / "watcher.lock"
+
+    @cached_property
     def tasks(self) -> Path:
         """Records of node tasks: they survive the node daemon."""
         return self.state / "tasks"

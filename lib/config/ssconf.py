@@ -36,6 +36,7 @@ def _of_cluster(cluster: Cluster) -> dict[str, str]:
         "hypervisor_list": _lines(cluster.enabled_hypervisors),
         "maintain_node_health": str(cluster.maintain_node_health), "master_ip": cluster.master_ip,
         "master_netdev": cluster.master_netdev, "master_netmask": str(cluster.master_netmask),
+        "watcher_pause": f"{cluster.watcher_pause:.0f}" if cluster.watcher_pause else "",
         "primary_ip_family": str(cluster.primary_ip_family), "release_version": RELEASE_VERSION,
         "uid_pool": _lines(str(low) if low == high else f"{low}-{high}" for low, high in cluster.uid_pool),
         "master_candidates_certs": _lines(f"{uuid}={digest}"

@@ -73,16 +73,22 @@ class LockTable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Where answers come from.  `queue` and `locks` are absent where a job asks: it may not ask for those."""
+    """Where answers come from.  `queue` and `locks` are absent where a job asks: it may not ask for those.
+
+    `recorded` changes with each record of the store, those of jobs' steps included; without it the serial of the
+    configuration stands for it.
+    """
 
     config: Config
     nodes: Nodes
     queue: Jobs | None = None
     locks: LockTable | None = None
+    recorded: Callable[[], int] | None = None
     live: LiveNodes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "live", LiveNodes(self.nodes, lambda: self.config.serial))
+        object.__setattr__(self, "live", LiveNodes(
+            self.nodes, self.recorded or (lambda: self.config.serial)))
 
     def steady(self) -> "World":
         """The same with a configuration that does not change while an answer is made."""

@@ -110,7 +110,8 @@ class Master:
             each.start()
             stack.push_async_callback(each.close)
         server = LuxiServer(paths.here().luxi, luxi.methods(luxi.Services(
-            config=config, nodes=nodes, queue=queue, locks=queue.locks, writer=writer)))
+            config=config, nodes=nodes, recorded=lambda: store.status.serial, queue=queue, locks=queue.locks,
+            writer=writer)))
         await server.start()
         stack.push_async_callback(server.stop)
 

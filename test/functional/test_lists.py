@@ -201,3 +201,14 @@ def test_help_and_version(cluster):
         done = cluster.run("gnt-cluster", *arguments)
         assert (done.returncode, done.stdout) == (1, text)
     assert cluster.gnt("gnt-node", "--version").startswith("gnt-node (ganeti ")
+
+
+def test_a_guest_that_a_job_started_is_seen_running_at_once(cluster):
+    """Also when the job changed nothing of the configuration."""
+    cluster.add("lost", "node2")
+    next(file for file in cluster.paths("node2").fake_vms.glob("*.json") if '"lost"' in file.read_text()).unlink()
+    listed = ["gnt-instance", "list", "--no-headers", "-o", "status", "lost"]
+    cluster.until(lambda: cluster.gnt(*listed) == "ERROR_down\n", what="the loss is seen")
+    cluster.gnt("gnt-instance", "startup", "lost")
+    assert cluster.gnt(*listed) == "running\n"
+    cluster.remove("lost")

@@ -12,6 +12,7 @@ STATE = {"config", "store", "leader"}
 MAY_IMPORT = {  # read downwards: this is the architecture
     "cli": BASE | {"opcodes", "luxi", "bootstrap", "query"},  # query: the text of filters only, see below
     "rapi": CONTRACT | {"luxi", "query"},  # query: names and kinds of fields only, see below
+    "watcher": BASE | {"luxi", "bootstrap"},
     "bootstrap": CONTRACT | STATE | {"luxi"},
     "luxi": CONTRACT | STATE | {"query", "jqueue", "cmdlib", "locking"},
     "jqueue": CONTRACT | STATE | {"cmdlib", "locking", "iallocator"},

@@ -11,7 +11,7 @@ KEYS = {"cluster_name", "cluster_tags", "enabled_user_shutdown", "file_storage_d
         "master_candidates", "master_candidates_certs", "master_candidates_ips", "master_ip", "master_netdev",
         "master_netmask", "master_node", "networks", "node_list", "node_primary_ips", "node_secondary_ips",
         "node_vm_capable", "nodegroups", "offline_nodes", "online_nodes", "primary_ip_family", "release_version",
-        "ssh_ports", "uid_pool", "in_sync_candidates"}
+        "ssh_ports", "uid_pool", "watcher_pause", "in_sync_candidates"}
 
 
 def test_every_key_is_there():
