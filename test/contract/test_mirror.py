@@ -356,6 +356,34 @@ def test_the_volumes_of_one_end_are_replaced_under_the_device(pair):
         pair.assemble("node1", new)
 
 
+def test_volumes_that_are_taken_back_hold_what_was_written_meanwhile(pair):
+    disk = pair.make()
+    new = pair.disk(lvs="b")
+    pair.create("node2", new)
+    pair.driver.replace_local(disk, new)
+    pair.driver.wait_synced([new], progress=quiet)
+    pair.write(pair.at("node1").open("node1", disk), "late")
+    pair.at("node2").driver.replace_local(new, disk)
+    pair.driver.wait_synced([disk], progress=quiet)
+    pair.demote("node1", disk)
+    with open(pair.open("node2", disk), "rb") as file:
+        assert file.read(4) == b"late"
+
+
+def test_volumes_that_are_lost_are_replaced_where_nothing_is_up(pair):
+    disk = pair.make()
+    pair.write(pair.open("node1", disk), "data")
+    pair.at("node2").driver.remove(disk)
+    new = pair.disk(lvs="b")
+    pair.create("node2", new)
+    pair.driver.replace_local(disk, new)
+    pair.assemble("node2", new)
+    pair.driver.wait_synced([new], progress=quiet)
+    pair.demote("node1", disk)
+    with open(pair.open("node2", new), "rb") as file:
+        assert file.read(4) == b"data"
+
+
 def test_volumes_are_not_replaced_without_a_copy_to_fill_them_from(pair):
     disk = pair.make()
     pair.world.cut(ADDRESS["node1"], ADDRESS["node2"])
@@ -379,6 +407,22 @@ def test_another_node_takes_the_place_of_the_peer(pair):
     pair.demote("node1", new)
     with open(pair.open("node3", new), "rb") as file:
         assert file.read(4) == b"data"
+
+
+def test_the_former_peer_is_filled_again_when_it_comes_back(pair):
+    disk = pair.make()
+    new = pair.disk(("node1", "node3"))
+    pair.create("node3", new)
+    pair.assemble("node3", new)
+    pair.at("node1").driver.replace_peer(disk, new)
+    pair.driver.wait_synced([new], progress=quiet)
+    pair.write(pair.open("node1", new), "late")
+    pair.at("node1").driver.replace_peer(new, disk)
+    pair.assemble("node2", disk)
+    pair.at("node1").driver.wait_synced([disk], progress=quiet)
+    pair.demote("node1", disk)
+    with open(pair.open("node2", disk), "rb") as file:
+        assert file.read(4) == b"late"
 
 
 def test_a_minor_that_something_else_has_is_left_alone(pair):
