@@ -10,12 +10,12 @@ import os
 import sys
 from pathlib import Path
 
-from .state import World, new_node
+from .state import Json, World, new_node
 
 PROGRAMS = ("lvs", "vgs", "pvs", "lvcreate", "lvremove", "lvextend", "lvrename", "lvchange", "pvchange", "vgreduce",
             "blkdiscard", "modprobe", "drbdsetup", "drbdmeta")
 
-__all__ = ["PROGRAMS", "World", "install", "new_node"]
+__all__ = ["PROGRAMS", "Json", "World", "install", "new_node"]
 
 
 def install(folder: Path) -> Path:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Plain and mirrored disks through commands and daemons, on LVM and DRBD without a kernel."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.disk_cluster import DiskCluster, disk_cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiskCluster]:
+    with disk_cluster(tmp_path_factory.mktemp("c")) as made:
+        yield made
+
+
+def nothing_left(cluster: DiskCluster) -> None:
+    for node in cluster.layout.nodes:
+        assert (cluster.volumes(node), cluster.minors(node)) == (set(), {}), node
+
+
+def test_a_plain_instance_lives_and_leaves_nothing(cluster: DiskCluster) -> None:
+    cluster.add("web1", disk_template="plain", disks=[{"size": 16}, {"size": 8}])
+    assert len(cluster.volumes("node2")) == 2
+    assert len(cluster.gnt("gnt-node", "volumes", "--no-headers", "node2").splitlines()) == 2
+    cluster.gnt("gnt-instance", "reboot", "--shutdown-timeout=0", "web1")
+    cluster.remove("web1")
+    nothing_left(cluster)
+
+
+def test_a_mirrored_instance_lives_and_leaves_nothing(cluster: DiskCluster) -> None:
+    cluster.add("web2", node="node1", snode="node2", disk_template="drbd", disks=[{"size": 16}])
+    [one], [two] = cluster.minors("node1").values(), cluster.minors("node2").values()
+    assert (one["role"], one["disk"], two["role"], two["disk"]) == ("Primary", "UpToDate", "Secondary", "UpToDate")
+    cluster.gnt("gnt-instance", "shutdown", "--timeout=0", "web2")
+    assert cluster.minors("node1") == cluster.minors("node2") == {}
+    cluster.gnt("gnt-instance", "startup", "web2")
+    cluster.gnt("gnt-instance", "migrate", "-f", "web2")
+    assert [end["role"] for node in ("node1", "node2") for end in cluster.minors(node).values()] == \
+        ["Secondary", "Primary"]
+    cluster.remove("web2")
+    nothing_left(cluster)
+
+
+def test_storage_units(cluster: DiskCluster) -> None:
+    rows = cluster.gnt("gnt-node", "list-storage", "-t", "lvm-vg", "--no-headers", "--separator=:",
+                       "-o", "node,name,size")
+    assert rows.splitlines()[0] == "node1:xenvg:40960"
