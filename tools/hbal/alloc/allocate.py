@@ -108,42 +108,42 @@ def _choose(state: State, index: int, nodes: tuple[Ints, Ints], candidates: tupl
             conditions: Conditions, solution: Solution) -> None:
     """For each primary the best secondary that keeps the cluster redundant, and the best of these."""
     (heads, secondaries), (scores, fits) = nodes, candidates
-    kept = None
     closed = conditions.tolerance == redundancy.STRICT and redundancy.closed(state)
-    if conditions.capacity_checks and closed:
-        kept = redundancy.pairs_kept(state, index, heads, secondaries)
-    better = 0
-    chosen: tuple[int, int] | None = None
-    for row in range(len(heads)):
-        columns = np.flatnonzero(fits[row])
-        if not len(columns):
-            continue
-        if conditions.capacity_checks and kept is None:
-            column, worse = _first_kept(state, index, (int(heads[row]), secondaries), scores[row], columns, conditions)
-        else:
-            column, worse = _best_of(scores[row], columns, None if kept is None else kept[row])
-        better += worse
-        if column is not None and (chosen is None or scores[row, column] <= scores[chosen]):
-            chosen = row, column
+    if not conditions.capacity_checks:
+        found, better = _best_by_row(scores, fits, fits)
+    elif closed:
+        found, better = _best_by_row(scores, fits, fits & redundancy.pairs_kept(state, index, heads, secondaries))
+    else:
+        found, better = [], 0
+        for row in range(len(heads)):
+            column, worse = _first_kept(state, index, (int(heads[row]), secondaries), scores[row],
+                                        np.flatnonzero(fits[row]), conditions)
+            better += worse
+            found += [] if column is None else [(row, column)]
     solution.failures[Fail.FailN1] += better
     solution.successes = int(fits.sum()) - better
+    chosen: tuple[int, int] | None = None
+    for place in found:
+        if chosen is None or scores[place] <= scores[chosen]:
+            chosen = place
     if chosen is not None:
         solution.score = float(scores[chosen])
         solution.nodes = int(heads[chosen[0]]), int(secondaries[chosen[1]])
         solution.shown, solution.order = fixed(solution.score, 8), (solution.score,)
 
 
-def _best_of(scores: Floats, columns: Ints, kept: Bools | None) -> tuple[int | None, int]:
-    """Of the columns that are kept the best, the last of equal ones; and how many that are not kept were better."""
-    good = columns if kept is None else columns[kept[columns]]
-    if not len(good):
-        return None, len(columns)
-    column = int(good[redundancy.last_best(scores[good])])
-    if kept is None or len(good) == len(columns):
-        return column, 0
-    lost = columns[~kept[columns]]
-    least = scores[column]
-    return column, int(((scores[lost] < least) | ((scores[lost] == least) & (lost > column))).sum())
+def _best_by_row(scores: Floats, fits: Bools, good: Bools) -> tuple[list[tuple[int, int]], int]:
+    """By row the column of the lowest score among the good ones, the last of equal ones; and how many that fit and
+    are not good were better.
+    """
+    last = scores.shape[1] - 1
+    columns = last - np.where(good, scores, np.inf)[:, ::-1].argmin(axis=1)
+    some: Bools = good.any(axis=1)
+    columns = np.where(good[np.arange(len(good)), columns], columns, last - good[:, ::-1].argmax(axis=1))
+    least = np.where(some, scores[np.arange(len(scores)), columns], np.inf)[:, None]
+    better = (scores < least) | ((scores == least) & (np.arange(last + 1) > columns[:, None]))
+    return ([(int(row), int(columns[row])) for row in np.flatnonzero(some)],
+            int((fits & ~good & (better | ~some[:, None])).sum()))
 
 
 def _first_kept(state: State, index: int, nodes: tuple[int, Ints], scores: Floats, columns: Ints,

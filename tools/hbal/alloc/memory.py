@@ -12,7 +12,7 @@ from hbal.alloc import places
 from hbal.core.arrays import State
 from hbal.load import iallocator
 from hbal.load.fields import Fields
-from hbal.load.prepare import Wishes, prepare, with_missing
+from hbal.load.prepare import Wishes, named, prepare, with_missing
 from hbal.model import ClusterData, Instance
 
 NO_REFERENCES = 2
@@ -53,7 +53,7 @@ class Memory:
         items = message.object("instances").items()
         fresh = [item for item, text in zip(items, written, strict=True) if text not in self._instances]
         part = Fields({**dict(message.items()), "instances": dict(fresh)}, "invalid iallocator message")
-        data = prepare(iallocator.cluster(part), wishes)
+        data = named(iallocator.cluster(part), wishes)
         read = iter(data.instances)
         instances = tuple(self._instances[text] if text in self._instances else next(read) for text in written)
         return with_missing(replace(data, instances=instances))

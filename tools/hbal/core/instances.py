@@ -59,25 +59,28 @@ class Amounts:
             return np.array(values, dtype=np.bool_)
 
         real = flags([not one.forthcoming for one in instances])
-        local = flags([one.template.local for one in instances])
+        kinds = {template: (template.local, template.has_secondary, template.mirror is Mirror.EXTERNAL)
+                 for template in {one.template for one in instances}}
+        of_kind = [kinds[one.template] for one in instances]
+        local = flags([kind[0] for kind in of_kind])
         online = flags([one.online for one in instances])
+        kept = online & flags([one.auto_balance for one in instances])
         running = flags([one.uses_memory for one in instances])
         memory = column([one.memory for one in instances])
         disk = column([one.disk for one in instances]) * local
         cpus = column([one.vcpus for one in instances]) * online
         spindle_use = column([one.spindle_use for one in instances]) * local
         spindles = [one.spindles for one in instances]
-        drbd = flags([one.template.has_secondary and one.secondary >= 0 for one in instances])
+        drbd = flags([kind[1] and one.secondary >= 0 for kind, one in zip(of_kind, instances, strict=True)])
         loads = column([value for one in instances
                         for value in (one.load.cpu, one.load.memory, one.load.disk, one.load.network)])
         return cls(
             memory=memory * running, memory_forth=memory, running=running,
-            reserved=memory * flags([one.reserves_memory for one in instances]) * drbd,
-            reserved_forth=memory * flags([one.online and one.auto_balance for one in instances]) * drbd,
+            reserved=memory * (kept & real) * drbd, reserved_forth=memory * kept * drbd,
             cpus=cpus * real, cpus_forth=cpus, disk=disk * real, disk_forth=disk,
             spindles=column([value or 0 for value in spindles]),
             spindles_known=flags([value is not None for value in spindles]),
             spindle_use=spindle_use * real, spindle_use_forth=spindle_use,
             loads=np.ascontiguousarray(loads.reshape(-1, 4).T) * real, real=real, local=local, drbd=drbd,
-            external=flags([one.template.mirror is Mirror.EXTERNAL for one in instances]),
+            external=flags([kind[2] for kind in of_kind]),
             movable=flags([one.movable and one.auto_balance for one in instances]))

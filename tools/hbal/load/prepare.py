@@ -28,6 +28,11 @@ class Wishes:
 
 def prepare(data: ClusterData, wishes: Wishes = Wishes()) -> ClusterData:
     """The cluster with the derived fields filled; raises LoadError for names that no instance has."""
+    return with_missing(named(data, wishes))
+
+
+def named(data: ClusterData, wishes: Wishes) -> ClusterData:
+    """The same, but for the fields that depend on several instances."""
     suffix = len(common_suffix([*(node.name for node in data.nodes), *(one.name for one in data.instances)]))
     nodes = tuple(_node(node, data, suffix, wishes.kvm_memory) for node in data.nodes)
     tags = _InstanceTags(data.tags, wishes.exclusion_tags)
@@ -42,7 +47,7 @@ def prepare(data: ClusterData, wishes: Wishes = Wishes()) -> ClusterData:
             movable=(instance.template.movable and index not in excluded and not data.is_split(instance)
                      and (selected is None or index in selected)))
         for index, instance in enumerate(data.instances))
-    return with_missing(replace(data, nodes=nodes, instances=instances))
+    return replace(data, nodes=nodes, instances=instances)
 
 
 def _alias(name: str, suffix: int) -> str:

@@ -29,22 +29,27 @@ def without_moves(state: State, nodes: Sequence[int]) -> list[Reboot]:
 def with_primaries(state: State, nodes: Sequence[int]) -> list[Reboot]:
     """The nodes in sets, each so that its primaries without a second copy fit elsewhere.
 
-    Guests that went with an earlier set stay where they went.
+    A set comes back before the next one goes, so each starts from the state as it is.
     """
     found: list[Reboot] = []
     waiting = [*nodes]
     while waiting:
-        trial, taken = state, list[int]()
-        for node in waiting:
-            moved = _away(trial, node, {*taken, node}, secondaries=False)
-            if moved is not None:
-                trial, taken = moved, [*taken, node]
-        if not taken:
+        one = _as_many(state, waiting, secondaries=False)
+        if not one.nodes:
             raise Error("Not enough capacity to move non-redundant instances")
-        found.append(Reboot(taken, trial))
-        state = trial
-        waiting = [node for node in waiting if node not in taken]
+        found.append(one)
+        waiting = [node for node in waiting if node not in one.nodes]
     return found
+
+
+def _as_many(state: State, nodes: Sequence[int], *, secondaries: bool) -> Reboot:
+    """Those of the nodes, one after the other, whose guests find a place while the ones before are down."""
+    taken: list[int] = []
+    for node in nodes:
+        moved = _away(state, node, {*taken, node}, secondaries=secondaries)
+        if moved is not None:
+            state, taken = moved, [*taken, node]
+    return Reboot(taken, state)
 
 
 def fully(reboot: Reboot) -> list[Reboot]:
@@ -55,16 +60,11 @@ def fully(reboot: Reboot) -> list[Reboot]:
     found: list[Reboot] = []
     waiting = [*reboot.nodes]
     while waiting:
-        trial, taken = state, list[int]()
-        for node in waiting:
-            moved = _away(trial, node, {*taken, node}, secondaries=True)
-            if moved is not None:
-                trial, taken = moved, [*taken, node]
-        if not taken:
+        one = _as_many(state, waiting, secondaries=True)
+        if not one.nodes:
             raise Error("Not enough capacity to move secondaries")
-        found.append(Reboot(taken, trial))
-        state = trial
-        waiting = [node for node in waiting if node not in taken]
+        found.append(one)
+        waiting = [node for node in waiting if node not in one.nodes]
     return found
 
 

@@ -39,9 +39,9 @@ def plan(options: Options, arguments: Sequence[str]) -> int:
     if options.verbosity > 2:
         print(f"Node Graph: {_shown(graph)}")
     classes, tried = colouring.best(graph)
+    reboots = _in_order([one for nodes in classes for one in _split(data, nodes, options)], master)
     if options.verbosity > 1:
         print(colouring.statistics(tried))
-    reboots = _in_order([one for nodes in classes for one in _split(data, nodes, options)], master)
     sys.stdout.write("".join(f"{line}\n" for line in _lines(data, reboots, options)))
     return 0
 
@@ -116,7 +116,7 @@ def _moves(data: ClusterData, one: "Reboot") -> Iterator[str]:
     for index, instance in enumerate(data.instances):
         before = [node for node in (instance.primary, instance.secondary) if node >= 0]
         after = [int(node) for node in (state.primary[index], state.secondary[index]) if node < state.count]
-        if set(before) & set(one.nodes) and sorted(before) != sorted(after):
+        if sorted(before) != sorted(after):
             yield "  " + " ".join([instance.name, *(data.nodes[node].name for node in after)])
 
 
