@@ -14,6 +14,8 @@ _AT_RESTART = ("Please don't forget that most parameters take effect only at the
                "initiated by ganeti; restarting from within the instance will not be enough.")
 _NO_MIGRATION = ("Until that restart the instance runs with its old hypervisor parameters; a migration before it may "
                  "not go through.")
+_EXCHANGE = ("The instance runs: its changed network interface is taken from it and given to it anew, and its "
+             "connections may break. Continue?")
 
 
 def run(ctx: Context) -> int:
@@ -22,7 +24,10 @@ def run(ctx: Context) -> int:
                if option.dest not in _NOT_CHANGES):
         output.error("Please give at least one of the parameters.")
         return 1
-    waited, result = jobs.run_or_submit(ctx, submit.op(ctx, **_changes(ctx)))
+    changes = _changes(ctx)
+    if _exchanges(ctx, changes) and not submit.confirm(ctx, _EXCHANGE):
+        return 1
+    waited, result = jobs.run_or_submit(ctx, submit.op(ctx, **changes))
     if not waited or ctx.option("dry_run"):
         return 0
     if result:
@@ -33,6 +38,14 @@ def run(ctx: Context) -> int:
         if ctx.option("hypervisor_parameters") is not None:
             output.line(_NO_MIGRATION)
     return 0
+
+
+def _exchanges(ctx: Context, changes: dict[str, Any]) -> bool:
+    """Whether an interface of a guest that runs is to become another."""
+    edits = [operation for operation, _, _ in changes.get("nics", ())]
+    if "modify" not in edits or ctx.option("no_hotplug") is not None or ctx.option("dry_run"):
+        return False
+    return bool(ctx.one("instance", ["oper_state"], ctx.args[0])[0])
 
 
 def _changes(ctx: Context) -> dict[str, Any]:

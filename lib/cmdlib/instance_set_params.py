@@ -15,6 +15,7 @@ from gantry.cmdlib import (
     edit_disks,
     edit_nics,
     hookenv,
+    hotplug_nics,
     mirror,
     nics,
     osenv,
@@ -22,6 +23,7 @@ from gantry.cmdlib import (
 )
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.edit_disks import Edited, Line
+from gantry.cmdlib.hotplug_nics import Plugged
 from gantry.cmdlib.instance_params import check_merged, check_nics, merge_hv
 from gantry.cmdlib.view import View
 from gantry.config import effective
@@ -43,7 +45,7 @@ FIELDS = ("primary_node", "owner_epoch", "os", "hvparams", "beparams", "osparams
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """`balloon`: (memory wanted, memory now) of the running guest in MiB.  `made`: new disks by index, as nodes are
-    told of them.
+    told of them.  `plugged`: what the guest is told of its interfaces.
     """
 
     guest: steps.Guest
@@ -54,6 +56,7 @@ class Change:
     balloon: tuple[int, int] | None
     lines: tuple[Line, ...]
     hooks: Hooks
+    plugged: Plugged
 
 
 Seen = Change | convert.Conversion
@@ -95,9 +98,11 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
             checks.policy(view, new, edited.disks, ignore=op.ignore_ipolicy)
         await self._ask_node(view, guest, new, running)
         await disks.require_space(view, disks.layout_of(config, guest.instance), edited.made)
-        lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [*edited.lines, *nic_lines, *param_lines]
+        plugged = await self._plugged(view, guest, new, running)
+        lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [
+            *edited.lines, *nic_lines, *plugged.lines, *param_lines]
         made = tuple(zip(map(edited.disks.index, edited.made), disks.annotated(config, new, edited.made), strict=True))
-        return Change(guest=guest, new=new, edited=edited, made=made, balloon=balloon,
+        return Change(guest=guest, new=new, edited=edited, made=made, balloon=balloon, plugged=plugged,
                       wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(view, guest, new),
                       lines=(*lines, *node_lines, *self._state_lines()))
 
@@ -113,6 +118,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         plan += [steps.create_disk(guest, index, disk, wipe=seen.wipe) for index, disk in seen.made]
         plan += mirror.begin(replace(guest, disks=tuple(disk for _, disk in seen.made)), wait=self.op.wait_for_sync,
                              active=guest.instance.disks_active)
+        plan += seen.plugged.steps
         plan += [steps.remove_disk_on(guest, index, disk, guest.at(disk), no_return=True)
                  for index, disk in edited.removed]
         changes = _changes(seen)
@@ -166,6 +172,13 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
             await checks.memory(view, guest.node.uuid, wanted - running.memory,
                                 f"ballooning memory for instance {guest.name}")
         return wanted, running.memory
+
+    async def _plugged(self, view: View, guest: steps.Guest, new: Instance, running: VmStatus | None) -> Plugged:
+        """New and changed interfaces reach a guest that runs, where that is possible."""
+        op = self.op
+        if running is None or not op.nics or not (op.hotplug or op.hotplug_if_possible):
+            return Plugged()
+        return await hotplug_nics.plan(view, guest, new, silent=op.hotplug_if_possible)
 
     def _params(self, old: Instance) -> tuple[Instance, list[Line]]:
         op = self.op

@@ -224,6 +224,8 @@ class Fake(Hypervisor, name="fake"):
     def plug_nic(self, guest: str, nic: VmNic, *, index: int) -> None:
         with _locked():
             found = _present(guest)
+            if any(item.uuid == nic.uuid and item != nic for item in found.spec.nics):
+                raise HypervisorError(detail=f"guest {found.spec.name} has the interface {nic.uuid} still as it was")
             self._refuse(guest, DeviceChange(nics_added=(nic,), nics_removed=(nic.uuid,)))
             others = tuple(item for item in found.spec.nics if item.uuid != nic.uuid)
             _write(replace(found, spec=replace(found.spec, nics=(*others[:index], nic, *others[index:]))))

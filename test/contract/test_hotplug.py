@@ -69,6 +69,8 @@ def test_an_interface_comes_goes_and_is_exchanged(lab):
             assert driver.spec(GUEST).nics == (NIC, first)
         other = replace(first, mac="aa:00:00:01:02:05")
         assert driver.obstacle(GUEST, DeviceChange(nics_removed=(first.uuid,), nics_added=(other,))) == ""
+        with pytest.raises(HypervisorError, match="still as it was"):
+            driver.plug_nic(GUEST, other, index=1)
         driver.unplug_nic(GUEST, first.uuid)
         driver.plug_nic(GUEST, other, index=1)
         assert driver.present(GUEST).nics == (NIC, other)

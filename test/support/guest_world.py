@@ -91,7 +91,9 @@ def filled(changes, results):
 
 
 class World:
-    """`obstacle`: why no guest can be changed while it runs.  `down`: nodes that do not answer.  `refuse`: call name to the error it raises."""
+    """`obstacle`: why no guest can be changed while it runs.
+
+    `down`: nodes that do not answer.  `refuse`: call name to the error it raises."""
 
     def __init__(self, config):
         self.config = config
@@ -135,8 +137,8 @@ class World:
                        for table, objects in self.config.tables.items()},
             "files": {path: (file.disk, file.size, file.content, tuple(sorted(file.open_on)))
                       for path, file in self.files.items()},
-            "guests": {(node, uuid): (guest.state, tuple(sorted(guest.nics.items()))) for node, guests in self.guests.items()
-                       for uuid, guest in guests.items()}}
+            "guests": {(node, uuid): (guest.state, tuple(sorted(guest.nics.items())))
+                       for node, guests in self.guests.items() for uuid, guest in guests.items()}}
 
     # --- actions ---------------------------------------------------------------------------------------
 

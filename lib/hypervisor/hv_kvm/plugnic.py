@@ -24,7 +24,10 @@ def plug(record: Runtime, nic: VmNic, *, index: int) -> None:
     others = tuple(item for item in record.spec.nics if item.uuid != nic.uuid)
     with launch.talk(record) as qmp:
         there = hotplug.plugged(qmp)
-        if nic_id(nic.uuid) not in there:
+        if nic_id(nic.uuid) in there:
+            if any(item.uuid == nic.uuid and item != nic for item in record.spec.nics):
+                raise HypervisorError(detail=f"guest {record.spec.name} has the interface {nic.uuid} still as it was")
+        else:
             hotplug.refuse(record, DeviceChange(nics_added=(nic,), nics_removed=(nic.uuid,)))
             boots = index == 0 and boots_from(cmdline.params(record.spec), "network")
             if boots and any(_boots(qmp, other) for other in others if nic_id(other.uuid) in there):

@@ -199,6 +199,18 @@ def test_modify_shows_what_changed(luxi: FakeLuxi, capsys: pytest.CaptureFixture
         "disks": [["remove", 1, {}]], "offline": False, "hotplug": False}
 
 
+@pytest.mark.parametrize(("runs", "options", "asked"), [
+    (True, [], True), (True, ["-f"], False), (True, ["--no-hotplug"], False), (False, [], False)])
+def test_the_interface_of_a_guest_that_runs_is_exchanged_when_confirmed(
+        luxi: FakeLuxi, monkeypatch: pytest.MonkeyPatch, runs: bool, options: list[str], asked: bool) -> None:
+    luxi.answers["Query"] = {"fields": [], "data": [[[0, runs]]]}
+    questions: list[str] = []
+    monkeypatch.setattr("gantry.cli.output.ask", lambda question: bool(questions.append(question)))
+    assert run(luxi, "gnt-instance", "modify", "--net", "0:link=br1", *options, "web1") == (1 if asked else 0)
+    assert (len(questions), len(luxi.ops)) == ((1, 0) if asked else (0, 1))
+    assert run(luxi, "gnt-instance", "modify", "--net", "add:link=br1", *options, "web1") == 0
+
+
 def test_grow_disk(luxi: FakeLuxi) -> None:
     run(luxi, "gnt-instance", "grow-disk", "--absolute", "web1", "0", "50g")
     assert luxi.ops == [{"OP_ID": "OP_INSTANCE_GROW_DISK", "instance_name": "web1", "disk": 0, "amount": 51200,

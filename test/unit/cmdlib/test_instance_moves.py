@@ -261,8 +261,8 @@ def test_moving_along_cut_off_anywhere():
     check_every_cut(make, undone_without=("owner_epoch",), check=one_guest)
 
 
-@pytest.mark.parametrize("call", ["disk_create", "migration_accept", "migration_receive_disks", "migration_mirror_disks",
-                                  "migration_send"])
+@pytest.mark.parametrize("call", ["disk_create", "migration_accept", "migration_receive_disks",
+                                  "migration_mirror_disks", "migration_send"])
 def test_when_it_fails_the_guest_stays_on_its_disks(call):
     world = local()
     before = world.snapshot(without=("owner_epoch",))

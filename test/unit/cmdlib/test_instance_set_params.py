@@ -7,6 +7,7 @@ from gantry.cmdlib.instance_set_params import InstanceSetParamsUnit
 from gantry.constants import DiskTemplate
 from gantry.errors import (
     Error,
+    HypervisorError,
     NoResources,
     NotFound,
     NotUnique,
@@ -19,6 +20,9 @@ from gantry.opcodes.instance import InstanceSetParams
 from support.cuts import check_every_cut, fails_and_undoes, run
 from support.guest_world import OFFLINE, UP, World, cluster_config, disk, instance
 from support.view import look, plan_of
+
+NICS = ({"nics": (("add", -1, {"mac": "aa:00:00:01:02:03"}), ("remove", 0, {}))},
+        {"nics": (("modify", 0, {"mac": "aa:00:00:01:02:04"}),)})
 
 
 def stopped(*, nodes=None, **fields):
@@ -204,3 +208,66 @@ def test_hooks_see_the_new_values():
                          beparams={"vcpus": 2})
     hooks = unit.hooks(seen)
     assert (hooks.path, hooks.env["INSTANCE_VCPUS"], hooks.pre_nodes) == ("instance-modify", "2", ("n1",))
+
+
+# --- interfaces of a guest that runs ---
+
+
+def with_interface():
+    """It runs with what is on record."""
+    world = running()
+    nic = world.config.instance("web1").nics[0]
+    world.guests["n1"]["i1"].nics = {nic.uuid: nic.mac}
+    return world, nic
+
+
+def given(world):
+    return sorted(world.guests["n1"]["i1"].nics.values())
+
+
+def test_interfaces_reach_a_guest_that_runs():
+    world, nic = with_interface()
+    assert result(world, nics=(("add", -1, {"mac": "aa:00:00:01:02:03"}),))[1:] == [["nic.1", "hotplug:done"]]
+    assert given(world) == sorted([nic.mac, "aa:00:00:01:02:03"])
+    assert result(world, nics=(("remove", 0, {}),)) == [["nic.0", "remove"], ["nic.0", "hotplug:done"]]
+    assert given(world) == ["aa:00:00:01:02:03"]
+    changed = [["nic.mac/0", "aa:00:00:01:02:04"], ["nic.0", "hotplug:done"]]
+    assert result(world, nics=(("modify", 0, {"mac": "aa:00:00:01:02:04"}),)) == changed
+    assert given(world) == ["aa:00:00:01:02:04"]
+
+
+def test_a_new_name_changes_nothing_for_the_guest():
+    world, _ = with_interface()
+    assert result(world, nics=(("modify", 0, {"name": "lan"}),)) == [["nic.name/0", "lan"]]
+    assert not [name for _, name in world.asked if name.startswith("instance_nic")]
+
+
+@pytest.mark.parametrize("fields", NICS)
+def test_interfaces_cut_off_anywhere(fields):
+    def make():
+        world, _ = with_interface()
+        return world, modify(world, **fields)
+    check_every_cut(make)
+
+
+@pytest.mark.parametrize("fields", [{"hotplug": False}, {"obstacle": "without acpi it cannot"},
+                                    {"obstacle": "without acpi it cannot", "hotplug_if_possible": True}])
+def test_interfaces_wait_for_the_next_start(fields):
+    world, nic = with_interface()
+    fields = dict(fields)
+    world.obstacle = fields.pop("obstacle", "")
+    unit, seen, view = look(InstanceSetParamsUnit, InstanceSetParams, world, instance_name="web1",
+                            nics=(("remove", 0, {}),), **fields)
+    assert run(world, unit.plan(seen)) == [["nic.0", "remove"]]
+    assert given(world) == [nic.mac]
+    assert world.config.instance("web1").nics == ()
+    assert any("takes effect at its next start" in line for line in view.lines) == bool(world.obstacle)
+    assert any("WARNING" in line for line in view.lines) == (bool(world.obstacle) and not fields)
+
+
+def test_a_guest_that_keeps_its_interface_is_told_of():
+    world, _ = with_interface()
+    world.refuse = {"instance_nic_remove": HypervisorError(detail="does not let go"),
+                    "instance_nic_add": HypervisorError(detail="has it still")}
+    changed = [["nic.mac/0", "aa:00:00:01:02:04"], ["nic.0", "hotplug:failed"]]
+    assert result(world, nics=(("modify", 0, {"mac": "aa:00:00:01:02:04"}),)) == changed
