@@ -5,14 +5,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.cmdlib import pool
+from gantry.cmdlib import mirror, pool
 from gantry.cmdlib.base import ALL, Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
-from gantry.constants import PROTOCOL_VERSION
-from gantry.errors import BadEnvironment, WrongInput, WrongState
+from gantry.constants import PROTOCOL_VERSION, AdminState
+from gantry.errors import BadEnvironment, NotUnique, WrongInput, WrongState
 from gantry.objects import codec, params
 from gantry.objects.cluster import Node
+from gantry.objects.instance import Disk
 from gantry.objects.plan import Action, Plan, Several, Step, Update
 from gantry.opcodes.node import NodeSetParams
 from gantry.rpc import calls
@@ -31,16 +32,23 @@ class Change:
     certs: dict[str, str]
     certs_before: dict[str, str]
     master: str
+    mirrors: tuple[tuple[Disk, Disk], ...] = ()
+    """Mirrored disks with the old and with the new address."""
 
 
 class NodeSetParamsUnit(LogicalUnit[NodeSetParams, Change], op=NodeSetParams):
     """Result: [[parameter, new value], ...]: what was given, then the role flags that really changed."""
 
     def locks(self, view: View) -> Locks:
-        node = frozenset({view.config.node(self.op.node_name).uuid})
+        config, uuid = view.config, view.config.node(self.op.node_name).uuid
+        node = frozenset({uuid})
         demotes = self.op.offline or self.op.drained or self.op.master_candidate is False
         nodes = ALL if self.op.auto_promote and demotes else node
-        return Locks(exclusive={"node": nodes, "node-res": node})
+        shared = {}
+        if self.op.secondary_ip:
+            shared["instance"] = frozenset(
+                instance.name for instance in (*config.primaries_of(uuid), *config.secondaries_at(uuid)))
+        return Locks(exclusive={"node": nodes, "node-res": node}, shared=shared)
 
     async def check(self, view: View) -> Change:
         config, op = view.config, self.op
@@ -53,7 +61,8 @@ class NodeSetParamsUnit(LogicalUnit[NodeSetParams, Change], op=NodeSetParams):
         rest: dict[str, Node] = {**config.nodes, node.uuid: after}
         rest.update({other.uuid: dataclasses.replace(other, master_candidate=True) for other in promoted})
         return Change(node, after, promoted, config.cluster.uuid, pool.certificates(rest),
-                      config.cluster.candidate_certs, config.cluster.master_node)
+                      config.cluster.candidate_certs, config.cluster.master_node,
+                      _mirrors(config, node, after) if after.secondary_ip != node.secondary_ip else ())
 
     def _check_request(self, config: Config, node: Node) -> None:
         op = self.op
@@ -72,9 +81,27 @@ class NodeSetParamsUnit(LogicalUnit[NodeSetParams, Change], op=NodeSetParams):
                 node.uuid == instance.primary_node or node.uuid in config.secondaries_of(instance)
                 for instance in config.instances.values()):
             raise WrongState(detail=f"Node {node.name} hosts instances, it cannot be made not vm_capable")
-        if op.secondary_ip and config.primaries_of(node.uuid):
-            raise WrongState(detail=f"Node {node.name} is primary for instances; its secondary address can be "
-                                    "changed when they are elsewhere")
+        if op.secondary_ip and op.secondary_ip != node.secondary_ip:
+            self._check_address(config, node, op.secondary_ip)
+
+    @staticmethod
+    def _check_address(config: Config, node: Node, address: str) -> None:
+        """Mirrors can change their address only while they are down."""
+        master = config.nodes[config.cluster.master_node]
+        single = master.secondary_ip == master.primary_ip
+        if len(config.nodes) > 1 and single != (address == node.primary_ip):
+            raise WrongInput(detail=f"Node {node.name} cannot have the secondary address {address}: " + (
+                "the nodes of this cluster have one address each" if single else
+                "the nodes of this cluster have two addresses each, and this is its primary one"))
+        taken = [other.name for other in config.nodes.values() if other.uuid != node.uuid
+                 and address in (other.primary_ip, other.secondary_ip)]
+        if taken:
+            raise NotUnique(detail=f"The address {address} belongs to node {taken[0]}")
+        for instance in (*config.primaries_of(node.uuid), *config.secondaries_at(node.uuid)):
+            mirrored = any(disk.drbd is not None for disk in config.disks_of(instance))
+            if mirrored and (instance.disks_active or instance.admin_state is AdminState.UP):
+                raise WrongState(detail=f"Instance {instance.name} is in use, its mirrors on node {node.name} cannot "
+                                        "change their address; stop it first (gnt-instance shutdown)")
 
     def _after(self, view: View, node: Node) -> Node:
         op = self.op
@@ -152,6 +179,9 @@ class NodeSetParamsUnit(LogicalUnit[NodeSetParams, Change], op=NodeSetParams):
         for other in seen.promoted:
             actions.append(Update(table="nodes", uuid=other.uuid, fields={"master_candidate": True}))
             undos.append(Update(table="nodes", uuid=other.uuid, fields={"master_candidate": False}))
+        for disk, later in seen.mirrors:
+            actions.append(Update(table="disks", uuid=disk.uuid, fields={"drbd": codec.encode(later.drbd)}))
+            undos.append(Update(table="disks", uuid=disk.uuid, fields={"drbd": codec.encode(disk.drbd)}))
         if seen.certs != seen.certs_before:
             actions.append(Update(table="cluster", uuid=seen.cluster, fields={"candidate_certs": seen.certs}))
             undos.append(Update(table="cluster", uuid=seen.cluster, fields={"candidate_certs": seen.certs_before}))
@@ -163,3 +193,13 @@ class NodeSetParamsUnit(LogicalUnit[NodeSetParams, Change], op=NodeSetParams):
         env = {name.upper(): str(getattr(self.op, name)) for name in (*ROLE_FLAGS, "master_capable", "vm_capable")}
         return Hooks(path="node-modify", object_type="NODE", target=seen.before.name, env=env, pre_nodes=nodes,
                      post_nodes=nodes)
+
+
+def _mirrors(config: Config, node: Node, after: Node) -> tuple[tuple[Disk, Disk], ...]:
+    found = []
+    for disk in config.disks_on(node.uuid):
+        if disk.drbd is not None:
+            ends = tuple(dataclasses.replace(end, address=mirror.address(after)) if end.node == node.uuid else end
+                         for end in disk.drbd.ends)
+            found.append((disk, dataclasses.replace(disk, drbd=dataclasses.replace(disk.drbd, ends=ends))))
+    return tuple(found)

@@ -12,12 +12,18 @@ from gantry.cmdlib.node_query_storage import NodeQueryStorageUnit
 from gantry.cmdlib.node_queryvols import NodeQueryvolsUnit
 from gantry.cmdlib.node_remove import NodeRemoveUnit
 from gantry.cmdlib.node_set_params import NodeSetParamsUnit
-from gantry.errors import AlreadyExists, NodeUnreachable, NotFound, ParameterError, WrongInput, WrongState
+from gantry.constants import DiskTemplate
+from gantry.errors import AlreadyExists, NodeUnreachable, NotFound, NotUnique, ParameterError, WrongInput, WrongState
 from gantry.opcodes.node import NodeAdd, NodeEvacuate, NodeQueryStorage, NodeQueryvols, NodeRemove, NodeSetParams
 from support.cluster_world import CERTS, ClusterWorld, config, new_node, offline
 from support.cuts import check_every_cut, fails_and_undoes, run
 from support.guest_world import OFFLINE, UP, disk, instance
+from support.mirror_world import MirrorWorld, mirrored
 from support.view import look, plan_of
+
+
+class Mirrors(ClusterWorld, MirrorWorld):
+    """Nodes with mirrored disks."""
 
 
 class Waking(ClusterWorld):
@@ -241,7 +247,8 @@ def test_a_node_that_comes_back_must_answer():
     ({"node_name": "node1", "drained": True}, WrongInput, "master-failover"),
     ({"node_name": "node1", "master_capable": False}, WrongInput, "master-failover"),
     ({"node_name": "node3", "vm_capable": False}, WrongState, "hosts instances"),
-    ({"node_name": "node3", "secondary_ip": "198.51.100.88"}, WrongState, "primary for instances"),
+    ({"node_name": "node3", "secondary_ip": "192.0.2.3"}, WrongInput, "two addresses each, and this is its primary"),
+    ({"node_name": "node3", "secondary_ip": "198.51.100.2"}, NotUnique, "belongs to node node2"),
     ({"master_candidate": True, "master_capable": False}, WrongState, "cannot be master candidate"),
     ({"ndparams": {"nono": 1}}, ParameterError, "nono"),
     ({"node_name": "nono", "drained": True}, NotFound, "nono"),
@@ -249,6 +256,18 @@ def test_a_node_that_comes_back_must_answer():
 def test_modify_refusals(fields, error, text):
     with pytest.raises(error, match=text):
         modify(world(replace(instance(), primary_node="n3"), disks=(disk(node="n3"),)), **fields)
+
+
+def test_mirrors_follow_the_address_of_their_node():
+    pair = mirrored()
+    guest = instance(template=DiskTemplate.DRBD)
+    here = world(guest, disks=(pair,), make=Mirrors)
+    with pytest.raises(WrongState, match="Instance web1 is in use, its mirrors on node node2"):
+        modify(world(replace(guest, disks_active=True), disks=(pair,), make=Mirrors), node_name="node2",
+               secondary_ip="198.51.100.88")
+    assert modify(here, node_name="node2", secondary_ip="198.51.100.88") == [["secondary_ip", "198.51.100.88"]]
+    assert here.config.nodes["n2"].secondary_ip == "198.51.100.88"
+    assert [end.address for end in here.config.disks["d1"].drbd.ends] == ["198.51.100.1", "198.51.100.88"]
 
 
 def test_modify_hooks_get_what_was_asked_for():
