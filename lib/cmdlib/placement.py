@@ -78,9 +78,9 @@ def _turns() -> asyncio.Lock:
 
 
 async def _answer(view: View, allocator: str, wanted: request.Json) -> list[str]:
-    message = await _message(view, wanted)
+    about = await message(view, wanted)
     try:
-        return (await run.nodes(allocator, _params(view.config, allocator), message))[0]
+        return (await run.nodes(allocator, _params(view.config, allocator), about))[0]
     except NoResources as refusal:
         _say_why(view, refusal)
         raise
@@ -94,9 +94,9 @@ async def proposal(view: View, iallocator: str | None, wanted: request.Json, *,
     """
     allocator = _allocator(view.config, None, iallocator)
     async with _turns():
-        message = await _message(view, wanted)
+        about = await message(view, wanted)
         try:
-            return await run.result(allocator, {**_params(view.config, allocator), **(options or {})}, message)
+            return await run.result(allocator, {**_params(view.config, allocator), **(options or {})}, about)
         except NoResources as refusal:
             _say_why(view, refusal)
             raise
@@ -112,7 +112,14 @@ def _say_why(view: View, refusal: NoResources) -> None:
         view.say(f"   {line}")
 
 
-async def _message(view: View, wanted: request.Json) -> request.Json:
+async def rehearsal(view: View, iallocator: str | None, wanted: request.Json) -> request.Json:
+    """The reply of an allocator, be it a refusal; no place is kept."""
+    allocator = _allocator(view.config, None, iallocator)
+    return await run.ask(allocator, _params(view.config, allocator), await message(view, wanted))
+
+
+async def message(view: View, wanted: request.Json) -> request.Json:
+    """What an allocator is told: the cluster as it is now, and the request."""
     config, cluster = view.config, view.config.cluster
     alive = [node.uuid for node in config.nodes.values() if node.vm_capable and not node.offline]
     unit = request.storage_unit(cluster)

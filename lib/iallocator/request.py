@@ -68,6 +68,13 @@ def allocate(wanted: Wanted) -> Json:
     return request if wanted.group is None else {**request, "group_name": wanted.group}
 
 
+def multi_allocate(wanted: Sequence[Wanted]) -> Json:
+    """Find nodes for several new instances, one after the other."""
+    found: Json = {"type": "multi-allocate", "instances": [allocate(one) for one in wanted]}
+    group = wanted[0].group
+    return found if group is None else {**found, "group_name": group}
+
+
 def relocate(config: Config, instance: Instance) -> Json:
     """Find another node for an instance: a secondary, or a primary where all nodes can open the disks."""
     disks = disks_of(config, instance)

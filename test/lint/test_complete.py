@@ -23,12 +23,10 @@ for package in (gantry.opcodes, gantry.cmdlib):
         importlib.import_module(f"{package.__name__}.{module.name}")
 
 _BACKUP = "exports: reading and writing the files of `gnt-backup`"
-_ALLOCATOR = "the allocator interface"
 WITHOUT_UNIT: dict[str, str] = {
     "OP_BACKUP_EXPORT": _BACKUP, "OP_BACKUP_PREPARE": _BACKUP, "OP_BACKUP_REMOVE": _BACKUP,
     "OP_CLUSTER_RENEW_CRYPTO": "exchanging the certificates of a running cluster",
     "OP_EXT_STORAGE_DIAGNOSE": "the ext storage driver",
-    "OP_TEST_ALLOCATOR": _ALLOCATOR,
     "OP_INSTANCE_MOVE": "copying disks between nodes",
     "OP_TEST_DUMMY": "unit tests of other programs only: the format has it, nobody implements it",
 }
