@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from gantry import constants, paths
-from gantry.backend import checks, ssconf, store, volumes
+from gantry.backend import checks, ssconf, storage_checks, store, volumes
 from gantry.errors import NotFound, WrongInput, WrongState
 from gantry.hypervisor import base as hypervisors
 from gantry.leader import promise
@@ -46,9 +46,11 @@ def node_verify(*, what: dict[str, Any]) -> NodeReport:
                 *checks.storage_folders(what.get("file_storage_dirs") or []),
                 *checks.hypervisors(what.get("hypervisors") or []),
                 *checks.links([(mode, link) for mode, link in what.get("links") or []]),
-                *checks.reach(what.get("hosts") or {})]
+                *checks.reach(what.get("hosts") or {}),
+                *(storage_checks.volume_group(what["volume_group"]) if what.get("volume_group") else [])]
+    facts, more = storage_checks.drbd(what["drbd_helper"]) if "drbd_helper" in what else (None, [])
     tasks = sorted(path.name for path in here.tasks.iterdir()) if here.tasks.is_dir() else []
-    return NodeReport(time=clock.epoch(), problems=tuple(problems), task_ids=tuple(tasks),
+    return NodeReport(time=clock.epoch(), problems=(*problems, *more), task_ids=tuple(tasks), drbd=facts,
                       disk_files=tuple(checks.disk_files(what.get("file_storage_dirs") or [])),
                       digests=checks.digests(what.get("files") or []))
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_CLUSTER_VERIFY_GROUP: check the nodes and instances of one group."""
 
+from typing import Any
+
 from gantry.cmdlib import disk_look, hookenv, verify_checks, verify_storage
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.disk_look import NodeDisks
@@ -10,8 +12,9 @@ from gantry.cmdlib.verify_report import Problem, Report
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.config.config import Config
+from gantry.constants import DiskTemplate
 from gantry.errors import NodeError
-from gantry.objects.cluster import Node, NodeGroup
+from gantry.objects.cluster import Cluster, Node, NodeGroup
 from gantry.objects.instance import Instance
 from gantry.objects.plan import Plan
 from gantry.opcodes.cluster import ClusterVerifyGroup
@@ -74,7 +77,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         hosts = [node.uuid for node in online if node.uuid in alive and node.vm_capable]
         what = {"hypervisors": hypervisors, "file_storage_dirs": _storage_dirs(view.config),
                 "hosts": {node.name: node.primary_ip for node in view.config.online_nodes()}, "files": [],
-                "links": _links(view.config, instances)}
+                "links": _links(view.config, instances), **_lvm(cluster)}
         return Seen(online, asked, versions,
                     await nodes.call_many(alive, calls.node_verify, what=what),
                     await nodes.call_many(alive, calls.instances_info, hypervisors=hypervisors),
@@ -110,6 +113,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.title("Verifying orphan volumes")
         report.add_all(verify_checks.check_orphan_disks(config, seen))
         report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes))
+        report.add_all(verify_storage.check_drbd(config, dict(verify_checks.answers_of(seen.reports))))
         if "nplusone_mem" not in self.op.skip_checks:
             report.title("Verifying N+1 Memory redundancy")
             report.add_all(verify_checks.check_n1(config, seen))
@@ -139,6 +143,17 @@ def _links(config: Config, instances: tuple[Instance, ...]) -> list[list[str]]:
 def _has_volumes(config: Config) -> bool:
     cluster = config.cluster
     return bool(cluster.volume_group_name) and not LVM_TEMPLATES.isdisjoint(cluster.enabled_disk_templates)
+
+
+def _lvm(cluster: Cluster) -> dict[str, Any]:
+    """What nodes check of LVM and DRBD, when the cluster uses them."""
+    templates = set(cluster.enabled_disk_templates)
+    what: dict[str, Any] = {}
+    if cluster.volume_group_name and not LVM_TEMPLATES.isdisjoint(templates):
+        what["volume_group"] = cluster.volume_group_name
+    if DiskTemplate.DRBD in templates:
+        what["drbd_helper"] = cluster.drbd_usermode_helper or ""
+    return what
 
 
 def _storage_dirs(config: Config) -> list[str]:

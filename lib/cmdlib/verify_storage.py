@@ -13,6 +13,7 @@ from gantry.constants import DiskTemplate
 from gantry.errors import NodeError
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, Instance
+from gantry.objects.node import NodeReport
 
 Looks = Mapping[str, NodeDisks | NodeError]
 """What nodes (UUIDs) said of the disks that should be on them."""
@@ -94,3 +95,27 @@ def check_volumes(config: Config, volumes: Volumes, nodes: Sequence[Node]) -> It
         for place in sorted(f"{row['vg']}/{row['name']}" for row in listed if row["vg"] == vg):
             if place not in known and not any(re.fullmatch(pattern, place) for pattern in reserved):
                 yield Problem("ENODEORPHANLV", "node", node.name, f"volume {place} is unknown", warning=True)
+
+
+def check_drbd(config: Config, reports: Mapping[str, NodeReport]) -> Iterator[Problem]:
+    """Minors that should be in use and are not, and the other way round; versions that differ within the group."""
+    versions = {config.nodes[uuid].name: report.drbd.version for uuid, report in reports.items() if report.drbd}
+    for uuid, report in reports.items():
+        if report.drbd is None:
+            continue
+        name, owned = config.nodes[uuid].name, _minors(config, uuid)
+        for minor, owner in sorted(owned.items()):
+            if owner is not None and owner.disks_active and minor not in report.drbd.minors:
+                yield Problem("ENODEDRBD", "node", name, f"drbd minor {minor} of instance {owner.name} is not active")
+        for minor in sorted(set(report.drbd.minors) - owned.keys()):
+            yield Problem("ENODEDRBD", "node", name, f"unallocated drbd minor {minor} is in use")
+    if len(set(versions.values())) > 1:
+        shown = ", ".join(f"{node} has {version}" for node, version in sorted(versions.items()))
+        for node in sorted(versions):
+            yield Problem("ENODEDRBDHELPER", "node", node, f"DRBD versions differ: {shown}", warning=True)
+
+
+def _minors(config: Config, node: str) -> dict[int, Instance | None]:
+    """Who has which minor of the node (UUID)."""
+    ends = ((disk, disk.drbd.end(node)) for disk in config.disks_on(node) if disk.drbd is not None)
+    return {end.minor: config.owner_of(disk.uuid) for disk, end in ends if end is not None}

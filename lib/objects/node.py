@@ -71,14 +71,25 @@ class NodeProblem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrbdFacts:
+    """The kernel's DRBD: its version, the program it calls, and the minors in use."""
+
+    version: str
+    helper: str
+    minors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeReport:
-    """Answer to `node_verify`: own problems, the running guests, disks found, and the node's clock."""
+    """Answer to `node_verify`: own problems, the running guests, disks found, and the node's clock; `drbd` when it was
+    asked for and answers."""
 
     time: float
     problems: tuple[NodeProblem, ...] = ()
     disk_files: tuple[str, ...] = ()
     task_ids: tuple[str, ...] = ()
     digests: dict[str, str] = field(default_factory=dict)
+    drbd: DrbdFacts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

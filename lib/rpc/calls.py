@@ -46,7 +46,8 @@ def node_info(storage: list[list[str]]) -> NodeInfo:
 
 @call(seconds=SLOW)
 def node_verify(what: dict[str, Any]) -> NodeReport:
-    """Check the node itself; `what`: hypervisors, file_storage_dirs, hosts (name: address) to reach, files."""
+    """Check the node itself; `what`: hypervisors, file_storage_dirs, hosts (name: address) to reach, files,
+    links, volume_group, drbd_helper (what it should be, empty for any; its being there asks for DRBD)."""
 
 
 @call(seconds=FAST)
