@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_INSTANCE_MULTI_ALLOC: one creation job for each of several new instances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gantry.cmdlib.base import Locks, LogicalUnit
 from gantry.cmdlib.view import View
@@ -17,10 +17,13 @@ class Wanted:
 
 
 class InstanceMultiAllocUnit(LogicalUnit[InstanceMultiAlloc, Wanted], op=InstanceMultiAlloc):
-    """Each instance names its node.  Result: {"jobs": [[true, id], ...], "allocatable": names, "failed": []}."""
+    """Each instance names its nodes, or none does: then each creation asks the allocator, one after the other, so that
+    no two are given the same place.  Result: {"jobs": [[true, id], ...], "allocatable": names, "failed": []}.
+    """
 
     def locks(self, view: View) -> Locks:
-        nodes = frozenset(view.config.node(data["pnode"]).uuid for data in self.op.instances if data.get("pnode"))
+        names = [data[key] for data in self.op.instances for key in ("pnode", "snode") if data.get(key)]
+        nodes = frozenset(view.config.node(name).uuid for name in names)
         return Locks(shared={"node": nodes, "node-res": nodes})
 
     async def check(self, view: View) -> Wanted:
@@ -29,14 +32,29 @@ class InstanceMultiAllocUnit(LogicalUnit[InstanceMultiAlloc, Wanted], op=Instanc
             raise WrongInput(detail="No instances to be created are given")
         names = [op.instance_name for op in ops]
         for op in ops:
-            if not op.pnode:
-                raise WrongInput(detail=f"No node is named for instance {op.instance_name}: this release does not ask "
-                                        "an allocator for several instances at once, give each its node")
             if names.count(op.instance_name) > 1:
                 raise NotUnique(detail=f"Instance name '{op.instance_name}' is given twice")
             if view.config.name_taken("instances", op.instance_name):
                 raise AlreadyExists(kind="Instance", name=op.instance_name)
-        return Wanted(ops)
+            if op.iallocator is not None:
+                raise WrongInput(detail=f"Instance {op.instance_name} names an allocator; name one for all of them")
+        return Wanted(self._placed(view, ops))
+
+    def _placed(self, view: View, ops: tuple[InstanceCreate, ...]) -> tuple[InstanceCreate, ...]:
+        """With an allocator where no node is named."""
+        without = [op.instance_name for op in ops if not op.pnode]
+        if not without:
+            if self.op.iallocator is not None:
+                raise WrongInput(detail="Both nodes and an allocator are given: leave one of them out")
+            return ops
+        if len(without) < len(ops):
+            raise WrongInput(detail=f"No node is named for {', '.join(without)}, but for others: name nodes for all "
+                                    "instances, or for none")
+        allocator = self.op.iallocator or view.config.cluster.default_iallocator
+        if not allocator:
+            raise WrongInput(detail=f"No node is named for instance {without[0]}, no allocator is given, and the "
+                                    "cluster has no default one")
+        return tuple(replace(op, iallocator=allocator) for op in ops)
 
     def _decoded(self, data: dict[str, object]) -> InstanceCreate:
         op = opcodes.decode({"OP_ID": InstanceCreate.OP_ID, **data})

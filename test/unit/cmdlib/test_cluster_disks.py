@@ -242,3 +242,17 @@ def test_wiping_is_asked_for_when_the_cluster_wipes():
     here = lose(world(), "d1")
     here.config.replace("cluster", replace(here.config.cluster, prealloc_wipe_disks=True))
     assert recreate(here).steps[0].action.args["wipe"] is True
+
+
+def test_multi_alloc_by_an_allocator():
+    ops = [create(name, pnode=None) for name in ("a", "b")]
+    unit, seen, _ = look(InstanceMultiAllocUnit, InstanceMultiAlloc, world(), instances=ops, iallocator="hail")
+    assert [op.iallocator for op in seen.ops] == ["hail", "hail"]
+    with pytest.raises(WrongInput, match="name nodes for all"):
+        look(InstanceMultiAllocUnit, InstanceMultiAlloc, world(), instances=[create("a"), create("b", pnode=None)],
+             iallocator="hail")
+    with pytest.raises(WrongInput, match="leave one of them out"):
+        look(InstanceMultiAllocUnit, InstanceMultiAlloc, world(), instances=[create("a")], iallocator="hail")
+    mirror = create("a", disk_template="drbd", snode="node1")
+    unit, _, view = look(InstanceMultiAllocUnit, InstanceMultiAlloc, world(), instances=[mirror])
+    assert unit.locks(view).shared["node"] == {"n1", "n2"}
