@@ -39,7 +39,9 @@ def refresh(cluster: Lab) -> None:
 
 
 def restart_daemons(machine: Machine) -> None:
-    machine.run("systemctl", "restart", "gnt-noded", "gnt-masterd", seconds=_SECONDS)
+    """Those that run."""
+    machine.sh("for daemon in gnt-noded gnt-masterd; do "
+               "systemctl is-active $daemon >/dev/null && systemctl restart $daemon; done; true", seconds=_SECONDS)
 
 
 def wait_for_master(cluster: Lab) -> None:
@@ -67,7 +69,7 @@ def _make(count: int) -> Lab:
     # What init started runs beside the services; from here on they are kept running by the units.
     master.sh("kill $(cat /run/gantry/gnt-*.pid); while ls /run/gantry/gnt-*.pid >/dev/null 2>&1; do sleep 0.2; done",
               seconds=_SECONDS)
-    restart_daemons(master)
+    master.run("systemctl", "restart", "gnt-noded", "gnt-masterd", seconds=_SECONDS)
     wait_for_master(cluster)
     _keep(cluster)
     return cluster
