@@ -48,6 +48,31 @@ class Paths:
         return self.state / "client.pem"
 
     @cached_property
+    def prepared_certificate(self) -> Path:
+        """The node's next certificate, while the other nodes are told of it."""
+        return self.state / "client.pem.new"
+
+    @cached_property
+    def spice_certificate(self) -> Path:
+        """Key and certificate that SPICE clients see."""
+        return self.state / "spice.pem"
+
+    @cached_property
+    def spice_ca_certificate(self) -> Path:
+        """Certificate of the authority of that."""
+        return self.state / "spice-ca.pem"
+
+    @cached_property
+    def cluster_domain_secret(self) -> Path:
+        """Signs what clusters tell each other when an instance moves between them."""
+        return self.state / "cluster-domain-secret"
+
+    @cached_property
+    def confd_key(self) -> Path:
+        """Key that signs questions to other implementations' configuration daemon."""
+        return self.state / "hmac.key"
+
+    @cached_property
     def reissued(self) -> Path:
         """There when this node issued itself a certificate: digest of the list of candidates it had then."""
         return self.state / "reissued"

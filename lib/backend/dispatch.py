@@ -19,7 +19,9 @@ _MODULE_OF_PREFIX = {"hooks": "hooks", "store": "store", "leader": "leader", "ta
                      "hypervisor": "instance", "migration": "migration",
                      "drbd": "drbd", "volumes": "volumes", "storage": "volumes"}
 """Module of a call by the first word of its name; calls of any other word are in `node`."""
-_MODULE_OF = {"restricted_command": "admin", "oob_run": "admin", "node_powercycle": "admin",
+_MODULE_OF = {**dict.fromkeys(("certificate_digest", "certificate_prepare", "certificate_use", "certificate_drop"),
+                              "certificates"),
+              "restricted_command": "admin", "oob_run": "admin", "node_powercycle": "admin",
               "master_stop": "leader", "master_ip_start": "master_ip", "master_ip_stop": "master_ip",
               "disk_wipe": "disk_data", "disk_copy": "disk_data",
               **dict.fromkeys(("instance_hotplug_obstacle", "instance_disk_add", "instance_disk_remove",

@@ -38,7 +38,8 @@ def add_node(name: str, options: dict[str, Any], say: Callable[[str], None]) -> 
                            check_key=not options.get("no_ssh_key_check")) as way:
         _refuse_members(way, full)
         _install(way, authority, node_pem, f"{full} {address}")
-        way.restart_daemon("gnt-noded")
+        way.stop_daemon("gnt-noded")
+        way.start_daemon("gnt-noded")
     return {"node_name": full, "node_uuid": node_uuid, "certificate": x509.digest(node_pem)}
 
 

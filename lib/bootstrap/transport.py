@@ -18,8 +18,8 @@ from gantry.utils import command, files
 class Transport(Protocol):
     """A way into one machine; a context manager."""
 
-    def write(self, path: Path, data: str, *, mode: int) -> None:
-        """Put a file there; `path` is below this node's root, and goes to the same place below the other's."""
+    def write(self, path: Path, data: str | bytes, *, mode: int) -> None:
+        """Put a file there, at the same place: `path` below this node's root is meant below the other's."""
 
     def run(self, argv: Sequence[str], *, seconds: float) -> command.Outcome:
         """Run a program there; raises CommandFailed."""
@@ -27,8 +27,14 @@ class Transport(Protocol):
     def read(self, path: Path) -> str | None:
         """The text of a file there; None when there is none."""
 
-    def restart_daemon(self, name: str) -> None:
-        """Stop the daemon if it runs, start it and wait until it is ready."""
+    def shell(self, text: str, *, seconds: float) -> command.Outcome:
+        """Run a command line there as its administrator would type it; any exit status is an answer."""
+
+    def stop_daemon(self, name: str) -> None:
+        """Harmless when it does not run."""
+
+    def start_daemon(self, name: str) -> None:
+        """Returns when it is ready; harmless when it runs."""
 
     def __enter__(self) -> Self: ...
 
@@ -58,20 +64,33 @@ class VirtualTransport:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, path: Path, data: str, *, mode: int) -> None:
-        files.write_atomic(self._root / path.relative_to(paths.here().root), data, mode=mode)
+    def _there(self, path: Path) -> Path:
+        own = paths.here().root
+        return self._root / path.relative_to(own if path.is_relative_to(own) else "/")
+
+    def write(self, path: Path, data: str | bytes, *, mode: int) -> None:
+        try:
+            files.write_atomic(self._there(path), data, mode=mode)
+        except OSError as err:
+            raise BadEnvironment(detail=f"cannot write {self._there(path)}: {err}") from err
 
     def read(self, path: Path) -> str | None:
         try:
-            return (self._root / path.relative_to(paths.here().root)).read_text()
+            return self._there(path).read_text()
         except FileNotFoundError:
             return None
 
     def run(self, argv: Sequence[str], *, seconds: float) -> command.Outcome:
         return command.run(argv, seconds=seconds, env=os.environ | {"GANTRY_ROOT": str(self._root)})
 
-    def restart_daemon(self, name: str) -> None:
+    def shell(self, text: str, *, seconds: float) -> command.Outcome:
+        env = os.environ | {"GANTRY_ROOT": str(self._root)}
+        return command.run(["sh", "-c", text], seconds=seconds, env=env, may_fail=True)  # as sshd would
+
+    def stop_daemon(self, name: str) -> None:
         daemons.stop_daemon(name, self._root)
+
+    def start_daemon(self, name: str) -> None:
         daemons.start_daemon(name, self._root)
 
     def __enter__(self) -> Self:
@@ -99,7 +118,7 @@ class SshTransport:
             raise BadEnvironment(detail=f"cannot log in to root@{address} by SSH: {err}; the master's root user "
                                         "must be able to log in there without a password") from err
 
-    def write(self, path: Path, data: str, *, mode: int) -> None:
+    def write(self, path: Path, data: str | bytes, *, mode: int) -> None:
         sftp = self._client.open_sftp()
         try:
             self.run(["mkdir", "-p", str(path.parent)], seconds=30)
@@ -126,20 +145,30 @@ class SshTransport:
             sftp.close()
 
     def run(self, argv: Sequence[str], *, seconds: float) -> command.Outcome:
+        done = self.shell(shlex.join(argv), seconds=seconds)
+        if done.status != 0:
+            output = (done.stderr or done.stdout).strip()[-2000:]
+            raise CommandFailed(command=argv[0], status=done.status, output=output)
+        return done
+
+    def shell(self, text: str, *, seconds: float) -> command.Outcome:
         import paramiko
 
         try:
-            _, out, err = self._client.exec_command(shlex.join(argv), timeout=seconds)
+            stdin, out, err = self._client.exec_command(text, timeout=seconds)
+            stdin.close()
             stdout, stderr = out.read().decode(errors="replace"), err.read().decode(errors="replace")
-            status = out.channel.recv_exit_status()
+            return command.Outcome(out.channel.recv_exit_status(), stdout, stderr)
         except (OSError, paramiko.SSHException) as problem:
-            raise CommandFailed(command=argv[0], status="none", output=str(problem)) from problem
-        if status != 0:
-            raise CommandFailed(command=argv[0], status=status, output=(stderr or stdout).strip()[-2000:])
-        return command.Outcome(status, stdout, stderr)
+            what = text.split(maxsplit=1)[0] if text.split() else "the command"
+            raise CommandFailed(command=what, status="none",
+                                output=str(problem) or f"no end after {seconds:g} s") from problem
 
-    def restart_daemon(self, name: str) -> None:
-        self.run(["systemctl", "restart", f"{name}.service"], seconds=90)
+    def stop_daemon(self, name: str) -> None:
+        self.run(["systemctl", "stop", f"{name}.service"], seconds=90)
+
+    def start_daemon(self, name: str) -> None:
+        self.run(["systemctl", "start", f"{name}.service"], seconds=90)
 
     def __enter__(self) -> Self:
         return self

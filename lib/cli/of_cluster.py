@@ -14,6 +14,8 @@ from gantry.cli.options import (
     IPOLICY_STD,
     NODE_GROUP,
     NODE_PARAMS,
+    NODES,
+    SHOW_NAMES,
     YES_DO_IT,
 )
 from gantry.cli.tags import tag_commands
@@ -106,6 +108,29 @@ COMMANDS = {
                                  positional=("instances",)),
     "queue": Command("drain|undrain|info", "Stop or resume accepting jobs", run="cluster_simple:queue"),
     "watcher": Command("pause|continue|info [DURATION]", "Pause the watcher", run="cluster_simple:watcher"),
+    "renew-crypto": Command("", "Exchange certificates and keys of the cluster", run="cluster_renew_crypto:run",
+                            options=(
+        flag("--new-cluster-certificate", help="Make a new cluster certificate, and with it new node certificates"),
+        flag("--new-node-certificates", help="Make a new certificate for each node"),
+        flag("--new-rapi-certificate", help="Make a new certificate for the remote API"),
+        opt("--rapi-certificate", kind="str", metavar="FILE", help="Install this one for the remote API"),
+        flag("--new-spice-certificate", help="Make a new SPICE certificate and an authority for it"),
+        opt("--spice-certificate", kind="str", metavar="FILE", help="Install this SPICE key and certificate"),
+        opt("--spice-ca-certificate", kind="str", metavar="FILE", help="Certificate of the authority of that"),
+        flag("--new-confd-hmac-key", help="Make a new key for the configuration daemon"),
+        flag("--new-cluster-domain-secret", help="Make a new secret for moves between clusters"),
+        opt("--cluster-domain-secret", kind="str", metavar="FILE", help="Install the secret that this file holds"),
+        flag("--new-ssh-keys", help="Make new SSH keys for nodes, where the cluster manages them"),
+        flag("--no-ssh-key-check", help="Accept any SSH host key"), FORCE, flag("-v", "--verbose", help="Say more"),
+        *SSH_KEYS)),
+    "copyfile": Command("FILE", "Copy a file to all other nodes, to the same place", run="cluster_ssh:copyfile",
+                        options=(
+        NODES, flag("--use-replication-network", help="Copy over the secondary addresses"),
+        opt("-g", "--node-group", kind="str", metavar="GROUP", help="Only to nodes of this group"))),
+    "command": Command("COMMAND [ARGUMENT...]", "Run a command line on all nodes, one after the other, the master last",
+                       run="cluster_ssh:run_command", options=(
+        NODES, SHOW_NAMES, flag("--failure-only", help="Show only nodes on which it failed"),
+        opt("-g", "--node-group", kind="str", metavar="GROUP", help="Only on nodes of this group"))),
     **tag_commands("cluster", ""),
     "search-tags": Command("REGEX", "", sets="P", opcode="tags.TagsSearch", positional=("pattern",),
                            run="tags:search"),

@@ -70,6 +70,26 @@ def certificate_issue(pem: str, cluster_pem: str) -> None:
     """Replace this node's certificate and the cluster's; used from the next connection on."""
 
 
+@call(seconds=FAST)
+def certificate_digest() -> str:
+    """Digest of this node's certificate."""
+
+
+@call(seconds=NORMAL)
+def certificate_prepare() -> str:
+    """Make this node a new certificate, which is not used yet; its digest."""
+
+
+@call(seconds=NORMAL)
+def certificate_use(digest: str) -> None:
+    """Use the prepared certificate of this digest, from the next connection on."""
+
+
+@call(seconds=NORMAL)
+def certificate_drop() -> None:
+    """Remove the prepared certificate, if there is one."""
+
+
 @call(seconds=SLOW)
 def hooks_run(phase: str, path: str, env: dict[str, str]) -> list[HookResult]:
     """Run the scripts of PATH-PHASE.d with exactly `env` (names with GANETI_ prefix) and PATH."""

@@ -202,7 +202,7 @@ def _bind(hv: Params) -> str:
 
 def _certificates() -> tuple[str, str]:
     here = paths.here()
-    return str(here.state / "spice.pem"), str(here.state / "spice-ca.pem")
+    return str(here.spice_certificate), str(here.spice_ca_certificate)
 
 
 def _close(backend: Backend) -> None:
