@@ -218,7 +218,7 @@ def begin(guest: Guest, *, wait: bool, active: bool) -> tuple[Step, ...]:
 def wait_synced(guest: Guest, *, node: str = "", may_fail: bool = False) -> Step:
     """Until all disks have the newest data at both ends, as the primary node sees it."""
     size = sum(disk.size for disk in guest.disks)
-    return Step(title=f"Waiting for instance {guest.name} to sync disks", weight=1.0 + size / SYNC_RATE,
+    return Step(title=f" - INFO: Waiting for instance {guest.name} to sync disks", weight=1.0 + size / SYNC_RATE,
                 may_fail=may_fail, action=Task(node=node or guest.node.uuid, call="drbd_wait_synced",
                                                args={"disks": steps.encoded(guest.disks)}))
 
@@ -232,7 +232,7 @@ def wait_connected(guest: Guest, *, node: str = "", may_fail: bool = False) -> S
 
 def seen_whole(guest: Guest) -> tuple[Step, ...]:
     """After `wait_synced`: remember that what was missing at one end is there."""
-    return _since(guest, None, f"remembering that the disks of instance {guest.name} are whole at both ends")
+    return _since(guest, None, f" - INFO: Instance {guest.name}'s disks are in sync")
 
 
 def seen_degraded(guest: Guest, now: float) -> tuple[Step, ...]:

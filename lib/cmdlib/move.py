@@ -27,6 +27,8 @@ from gantry.rpc import calls
 
 PAUSES = (0.5, 1.0, 1.5)
 """Seconds between questions to a primary node that does not answer, before it is taken for dead."""
+LINK_PAUSES = (2.0,) * 12
+"""Seconds between looks at the mirrors of such a node: DRBD notices within 16 s that its peer is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +158,20 @@ async def source(view: View, guest: steps.Guest, target: Node, *, ignore: bool) 
 
 
 async def _used(view: View, guest: steps.Guest, target: Node) -> bool:
-    """Whether somebody runs the guest, as the target sees it on its disks."""
-    found = await view.nodes.call(target.uuid, calls.disks_status, disks=list(guest.disks)) if guest.disks else []
-    return any(state.get("used") or (state.get("mirror") or {}).get("peer_role") == "Primary" for state in found)
+    """Whether somebody runs the guest, as the target sees it on its disks; a mirror takes a while to notice that the
+    other end is gone.
+    """
+    for pause in (*(LINK_PAUSES if guest.mirrored else ()), None):
+        found = await view.nodes.call(target.uuid, calls.disks_status, disks=list(guest.disks)) if guest.disks else []
+        if not any(_is_used(state) for state in found):
+            return False
+        if pause is not None:
+            await asyncio.sleep(pause)
+    return True
+
+
+def _is_used(state: Mapping[str, Any]) -> bool:
+    return bool(state.get("used")) or (state.get("mirror") or {}).get("peer_role") == "Primary"
 
 
 def failover_plan(seen: Failover, *, timeout: float, may_fail: bool) -> Plan:

@@ -46,7 +46,7 @@ def _step_left(weight: float, elapsed: float, fraction: float) -> float:
 
 
 def plain_title(title: str) -> str:
-    return title.removeprefix("* ").rstrip(".").strip()
+    return title.removeprefix("* ").removeprefix(" - INFO: ").rstrip(".").strip()
 
 
 def duration(seconds: float) -> str:

@@ -71,6 +71,7 @@ def fail_once(world, call, error):
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(move, "PAUSES", ())
+    monkeypatch.setattr(move, "LINK_PAUSES", ())
 
 
 # --- failover ---
@@ -132,6 +133,22 @@ def test_failover_from_a_node_that_does_not_answer_but_runs_the_guest():
     world.down = {"n1"}
     with pytest.raises(WrongState, match=r"which does not answer.*its disks are in use"):
         failover(world)
+
+
+def test_a_mirror_may_take_a_while_to_notice_that_its_peer_is_dead(monkeypatch):
+    monkeypatch.setattr(move, "LINK_PAUSES", (0.0, 0.0))
+    world = running()
+    world.down = {"n1"}
+    looks, status = [], world._disks_status
+
+    def notices(node, disks):
+        looks.append(node)
+        if len(looks) == 2:
+            world.fail("n1")
+        return status(node, disks)
+    world._disks_status = notices
+    run(world, failover(world))
+    assert place(world) == ("n2", 2, ["n2"])
 
 
 def test_data_that_is_being_copied_is_not_gone_on_with():
