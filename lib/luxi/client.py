@@ -103,6 +103,16 @@ class Client:
         """As `call`, the result as its JSON text."""
         return raw_result(self._exchange(method, args))
 
+    def hand_over(self, method: str, args: Sequence[Any]) -> socket.socket:
+        """Send a request; the connection is the caller's from here on, who reads the reply from it."""
+        link, self._socket = self._connected(), None
+        try:
+            link.sendall(encode_request(method, args))
+        except OSError as err:
+            link.close()
+            raise ConnectionLost(method=method) from err
+        return link
+
     def _exchange(self, method: str, args: Sequence[Any]) -> bytes:
         """The reply to one request, without its end byte."""
         request = encode_request(method, args)

@@ -7,7 +7,8 @@ from gantry.rapi.access import Need
 from gantry.rapi.endpoint import BULK, Argument, Endpoint, look
 from gantry.rapi.failures import HttpError, bad_request
 from gantry.rapi.objects import FILTERS, JOB, JOB_BULK, Kind, reference, short_list
-from gantry.rapi.request import Request, only_keys
+from gantry.rapi.request import Later, Request, only_keys
+from gantry.rapi.waits import METHOD
 
 WAIT_SECONDS = 10
 RESOURCES = ("node", "instance", "group", "network", "job", "lock", "filter", "export")
@@ -50,10 +51,16 @@ def _wait(request: Request) -> Any:
         raise bad_request("The 'previous_job_info' parameter should be a list")
     if not (serial is None or type(serial) is int):
         raise bad_request("The 'previous_log_serial' parameter should be a number")
-    answer = request.door.call("WaitForJobChange", [_id(request), fields, previous, serial, WAIT_SECONDS])
-    if answer == "nochange":
-        return None
-    return {"job_info": answer[0], "log_entries": answer[1]}
+    args = [_id(request), fields, previous, serial, WAIT_SECONDS]
+    if request.waits is None:
+        return _change(request.door.call(METHOD, args))
+    request.waits.check_room()
+    waits = request.waits
+    return Later(lambda waiter: waits.add(args, waiter), _change)
+
+
+def _change(answer: Any) -> Any:
+    return None if answer == "nochange" else {"job_info": answer[0], "log_entries": answer[1]}
 
 
 def _strings(value: Any) -> bool:

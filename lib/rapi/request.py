@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from gantry.rapi.access import Caller
 from gantry.rapi.door import Door
 from gantry.rapi.failures import HttpError, bad_request
+from gantry.rapi.waits import Waiter, Waits
 
 JSON = "application/json"
 MAX_ARGUMENTS = 1000
@@ -24,12 +25,22 @@ class Raw:
     content: str = JSON
 
 
+@dataclass(frozen=True)
+class Later:
+    """What an endpoint answers that has to wait for the master daemon: `start` is given who waits, `made` makes the
+    endpoint's answer of what the master daemon says.
+    """
+
+    start: Callable[[Waiter], None]
+    made: Callable[[Any], Any]
+
+
 @dataclass(kw_only=True)
 class Request:
     """`names`: parts of the path by name.  `source`: gives the bytes of the body, when first asked.
     `gone`: whether the client has hung up.  `resource`: the path's name in reason trails;
     `extra_reason`: more entries for them.  `last_event`: the header Last-Event-ID.  `detach`: answer 200 with these
-    headers, and take the connection over.
+    headers, and take the connection over.  `waits`: for answers that come `Later`.
     """
 
     method: str
@@ -45,6 +56,7 @@ class Request:
     extra_reason: Sequence[Sequence[Any]] = ()
     last_event: str = ""
     detach: Callable[[list[tuple[str, str]]], Any] | None = None
+    waits: Waits | None = None
 
     @cached_property
     def query(self) -> dict[str, list[str]]:

@@ -9,10 +9,12 @@ balancing tools do so when they are given `HOST:PORT`.
 import contextlib
 import email.utils
 import errno
+import functools
 import ipaddress
 import logging
 import select
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,6 +40,8 @@ LINGER = 64 << 20
 """The same for a body that is refused: a client that is still sending must come to see the refusal."""
 LINGER_SECONDS = 5
 PIECE = 1 << 18
+SMALL = 8 << 10
+"""Bytes that fit into a connection's empty buffer."""
 WRITE_SECONDS = 120
 _TLS_HANDSHAKE = 0x16
 
@@ -91,13 +95,22 @@ class _Request(HTTPRequest):
 
 
 def head(status: HTTPStatus, headers: list[tuple[str, str]], body: bytes, *, close: bool) -> bytes:
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {email.utils.formatdate(clock.epoch(), usegmt=True)}",
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"Date: {_date(int(clock.epoch()))}",
              f"Server: {SERVER}", *(f"{name}: {value}" for name, value in headers)]
     if not any(name == "Content-Length" for name, _ in headers):
         lines.append(f"Content-Length: {len(body)}")
     if close:
         lines.append("Connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _nothing() -> None:
+    """Nobody has said yet what becomes of the connection."""
+
+
+@functools.lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    return email.utils.formatdate(seconds, usegmt=True)
 
 
 class _Connection(HTTPConnection):
@@ -107,16 +120,50 @@ class _Connection(HTTPConnection):
     silent = True
     """Nothing has come in yet."""
     detached = False
-    """Somebody else writes to it and closes it."""
+    """Somebody else writes to it, and says what becomes of it (`when_free`)."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._guard = threading.Lock()
+        self._free, self._then = False, _nothing
+
+    late: tuple[bytes, bool] = (b"", False)
+    """An answer that came later, and whether the connection goes on after it."""
+
+    def write_late(self) -> bool:
+        """Write that answer; whether the connection goes on."""
+        (data, more), self.late = self.late, (b"", False)
+        self.wfile.write(data)
+        return more
 
     def communicate(self) -> bool:
+        if self.late[0]:
+            return self.write_late()
         self.socket.deadline = SYSTEM.now() + READ_SECONDS
         more: bool = super().communicate()  # type: ignore[no-untyped-call]  # cheroot has no types
         return more and not self.detached
 
     def close(self) -> None:
+        """For a detached one, this is the thread that read the request letting go of it."""
         if not self.detached:
             super().close()
+            return
+        with self._guard:
+            self._free = True
+            then, self._then = self._then, _nothing
+        then()
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        """Do this with a detached connection once the thread that read its request has let go of it."""
+        with self._guard:
+            if not self._free:
+                self._then = then
+                return
+        then()
+
+    def attach(self) -> None:
+        """It is an ordinary one again."""
+        self.detached = self._free = False
 
     def drop(self, most: int) -> None:
         """Read and forget what the client still sends, for a few seconds."""
@@ -151,6 +198,7 @@ class _Gateway(wsgi.Gateway_10):
         environ: Environ = super().get_environ()  # type: ignore[no-untyped-call]  # cheroot has no types
         environ["gantry.gone"] = self.req.conn.gone
         environ["gantry.detach"] = self._detach
+        environ["gantry.hold"] = self._hold
         return environ
 
     def respond(self) -> None:
@@ -204,6 +252,13 @@ class _Gateway(wsgi.Gateway_10):
                 raise ConnectionResetError(errno.ECONNRESET, "the client reads too slowly")
             req.conn.wfile.write(whole[place:place + PIECE])
 
+    def _hold(self) -> "Held":
+        """Let go of the connection until its answer is there."""
+        req = self.req
+        req.conn.detached = True
+        return Held(req.conn, req.server, close=req.close_connection,
+                    keep=req.response_protocol == "HTTP/1.0" and not req.close_connection)
+
     def _detach(self, headers: list[tuple[str, str]]) -> "Detached":
         """Answer 200 with these headers, and let go of the connection."""
         conn = self.req.conn
@@ -225,15 +280,55 @@ class Detached:
         self._conn.socket._socket.setblocking(False)  # noqa: FBT003 - its only parameter
 
     def close(self) -> None:
-        self._conn.detached = False
-        with contextlib.suppress(OSError):
-            self._conn.close()
+        self._conn.when_free(lambda: _end(self._conn))
+
+
+class Held:
+    """A connection whose answer comes from another thread.  `keep`: the client wants to be told that it goes on."""
+
+    def __init__(self, conn: _Connection, server: "RapiServer", *, close: bool, keep: bool) -> None:
+        self._conn, self._server, self._close, self._keep = conn, server, close, keep
+        self.fileno, self.gone = conn.socket.fileno, conn.gone
+
+    def respond(self, status: HTTPStatus, headers: list[tuple[str, str]], body: bytes) -> None:
+        conn = self._conn
+        close = self._close or not self._server.can_add_keepalive_connection
+        more = [("Connection", "Keep-Alive")] if self._keep and not close else []
+        conn.late = (head(status, [*headers, *more], body, close=close) + body, not close)
+        if len(body) <= SMALL:
+            try:
+                self._close = not conn.write_late()
+            except OSError:
+                self._close = True
+
+    def go_on(self) -> None:
+        self._conn.when_free(self._go_on)
+
+    def close(self) -> None:
+        self._conn.when_free(lambda: _end(self._conn))
+
+    def _go_on(self) -> None:
+        conn = self._conn
+        if not conn.late[0] and self._close:
+            _end(conn)
+            return
+        conn.attach()
+        if conn.late[0]:  # it may take a while until the client has taken it: a thread's work
+            self._server.go_on(conn)
+        else:
+            self._server.put_conn(conn)
+
+
+def _end(conn: _Connection) -> None:
+    conn.attach()
+    with contextlib.suppress(OSError):
+        conn.close()
 
 
 @dataclass(frozen=True)
 class Limits:
     threads: int = 64
-    connections: int = 500
+    connections: int = 2500
 
 
 class RapiServer(wsgi.Server):
@@ -266,6 +361,10 @@ class RapiServer(wsgi.Server):
             if first is not None and first != _TLS_HANDSHAKE:
                 conn.use_plain()
         conn.requests_seen = 1
+        super().process_conn(conn)
+
+    def go_on(self, conn: _Connection) -> None:
+        """Have a thread go on with a connection."""
         super().process_conn(conn)
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT001, FBT002 - cheroot's own signature

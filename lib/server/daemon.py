@@ -12,6 +12,7 @@ import json
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ from gantry.errors import BadEnvironment, Error
 from gantry.utils import groups
 
 log = logging.getLogger(__name__)
+
+MOST_FILES = 65536
 
 
 class NotInCluster(Error):
@@ -102,6 +105,14 @@ def parser(program: Program) -> argparse.ArgumentParser:
                         version=f"{program.name} (ganeti {gantry.__version__}) {constants.RELEASE_VERSION}")
     program.add_arguments(found)
     return found
+
+
+def allow_many_connections() -> None:
+    """Each client takes a file number, and many may wait: have as many as this system lets us, up to a limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _start(program: Program, options: argparse.Namespace) -> int:

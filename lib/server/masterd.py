@@ -181,6 +181,8 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
         raise WrongInput(detail="--no-voting makes two masters possible when another node is master; add --yes-do-it "
                                 "when you are sure that there is none")
 
+    daemon.allow_many_connections()
+
     async def run() -> int:
         return await Master(options, control).run()
     return asyncio.run(run())

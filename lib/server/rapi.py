@@ -22,6 +22,7 @@ from gantry.rapi.openapi import Description
 from gantry.rapi.routes import all_endpoints
 from gantry.rapi.server import Limits, RapiServer
 from gantry.rapi.states import States
+from gantry.rapi.waits import Waits
 from gantry.rpc.tls import Contexts
 from gantry.server import daemon
 from gantry.server.noded import own_address
@@ -37,13 +38,15 @@ log = logging.getLogger(__name__)
 def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     """Bind, give up root's rights, answer until stopped, or until another node is the master."""
     _check_master()
+    daemon.allow_many_connections()
     here = paths.here()
     door = LuxiDoor(here.luxi)
     states = States(door)
     events = Events(states)
     endpoints = [*all_endpoints(), Metrics(door, states).endpoint(), events.endpoint()]
     endpoints += Description(endpoints).endpoints()
-    app = App(endpoints, door, Access(here.rapi_users, here.rapi_tokens, strict=options.require_authentication))
+    access = Access(here.rapi_users, here.rapi_tokens, strict=options.require_authentication)
+    app = App(endpoints, door, access, Waits(here.luxi))
     address = options.bind or (own_address() if here.virtual.exists() else "0.0.0.0")  # noqa: S104 - clients come from everywhere
     server = RapiServer(address, options.port, app, None if options.no_ssl else _contexts(options),
                         Limits(threads=options.max_clients))
