@@ -28,6 +28,8 @@ class Edited:
 
 @dataclass(frozen=True, kw_only=True)
 class _Edit:
+    """`running`: the guest runs, and is not told of anything."""
+
     view: View
     instance: Instance
     running: bool
@@ -37,7 +39,10 @@ class _Edit:
 
 def apply(view: View, instance: Instance, edits: tuple[tuple[str, int | str, dict[str, Any]], ...], *,
           running: bool) -> Edited:
-    """The result of `edits`; raises WrongInput, WrongState or NotFound for one that cannot be."""
+    """The result of `edits`; raises WrongInput, WrongState or NotFound for one that cannot be.
+
+    `running`: the guest runs and is to have the changes at its next start only.
+    """
     state = Edited(disks=view.config.disks_of(instance))
     for operation, identifier, params in edits:
         edit = _Edit(view=view, instance=instance, running=running, identifier=identifier, params=params)

@@ -15,6 +15,7 @@ from gantry.cmdlib import (
     edit_disks,
     edit_nics,
     hookenv,
+    hotplug_disks,
     hotplug_nics,
     mirror,
     nics,
@@ -45,7 +46,7 @@ FIELDS = ("primary_node", "owner_epoch", "os", "hvparams", "beparams", "osparams
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """`balloon`: (memory wanted, memory now) of the running guest in MiB.  `made`: new disks by index, as nodes are
-    told of them.  `plugged`: what the guest is told of its interfaces.
+    told of them.  `plugged`: what the guest is told of its disks and interfaces.
     """
 
     guest: steps.Guest
@@ -87,7 +88,8 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         balloon = await self._balloon(view, guest, running)
         new, param_lines = self._params(guest.instance)
         new = self._state(new, running)
-        edited = edit_disks.apply(view, new, op.disks, running=running is not None)
+        hot = running is not None and (op.hotplug or op.hotplug_if_possible)
+        edited = edit_disks.apply(view, new, op.disks, running=running is not None and not hot)
         place = nics.Place(group=config.groups[guest.node.group], conflicts_check=op.conflicts_check)
         found, nic_lines = edit_nics.apply(view, new, edited.disks, op.nics, place)
         new = replace(new, nics=found, disks=tuple(disk.uuid for disk in edited.disks))
@@ -98,11 +100,12 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
             checks.policy(view, new, edited.disks, ignore=op.ignore_ipolicy)
         await self._ask_node(view, guest, new, running)
         await disks.require_space(view, disks.layout_of(config, guest.instance), edited.made)
-        plugged = await self._plugged(view, guest, new, running)
+        disk_plugs, plugged = await self._plugged(view, guest, new, edited) if hot else (Plugged(), Plugged())
         lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [
-            *edited.lines, *nic_lines, *plugged.lines, *param_lines]
+            *edited.lines, *disk_plugs.lines, *nic_lines, *plugged.lines, *param_lines]
         made = tuple(zip(map(edited.disks.index, edited.made), disks.annotated(config, new, edited.made), strict=True))
-        return Change(guest=guest, new=new, edited=edited, made=made, balloon=balloon, plugged=plugged,
+        return Change(guest=guest, new=new, edited=edited, made=made, balloon=balloon,
+                      plugged=Plugged(steps=(*disk_plugs.steps, *plugged.steps)),
                       wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(view, guest, new),
                       lines=(*lines, *node_lines, *self._state_lines()))
 
@@ -119,6 +122,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         plan += mirror.begin(replace(guest, disks=tuple(disk for _, disk in seen.made)), wait=self.op.wait_for_sync,
                              active=guest.instance.disks_active)
         plan += seen.plugged.steps
+        plan += hotplug_disks.put_down(guest, _detached(seen)) if seen.plugged.steps else []
         plan += [steps.remove_disk_on(guest, index, disk, guest.at(disk), no_return=True)
                  for index, disk in edited.removed]
         changes = _changes(seen)
@@ -173,12 +177,12 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
                                 f"ballooning memory for instance {guest.name}")
         return wanted, running.memory
 
-    async def _plugged(self, view: View, guest: steps.Guest, new: Instance, running: VmStatus | None) -> Plugged:
-        """New and changed interfaces reach a guest that runs, where that is possible."""
-        op = self.op
-        if running is None or not op.nics or not (op.hotplug or op.hotplug_if_possible):
-            return Plugged()
-        return await hotplug_nics.plan(view, guest, new, silent=op.hotplug_if_possible)
+    async def _plugged(self, view: View, guest: steps.Guest, new: Instance, edited: Edited) -> tuple[Plugged, Plugged]:
+        """New and lost disks, and changed interfaces, reach a guest that runs."""
+        op, silent = self.op, self.op.hotplug_if_possible
+        later = disks.annotated(view.config, new, edited.disks)
+        return (await hotplug_disks.plan(view, guest, later, edited.made, silent=silent) if op.disks else Plugged(),
+                await hotplug_nics.plan(view, guest, new, silent=silent) if op.nics else Plugged())
 
     def _params(self, old: Instance) -> tuple[Instance, list[Line]]:
         op = self.op
@@ -259,6 +263,12 @@ def _shown(key: str, value: Any) -> Any:
 def _balloon(guest: steps.Guest, memory: int) -> Call:
     return Call(node=guest.node.uuid, call="instance_balloon", args={
         "instance": guest.instance.uuid, "hypervisor": str(guest.instance.hypervisor), "memory": memory})
+
+
+def _detached(seen: Change) -> list[Disk]:
+    """Disks that the instance loses, and that stay."""
+    kept = {disk.uuid for disk in (*seen.edited.disks, *(disk for _, disk in seen.edited.removed))}
+    return [disk for disk in seen.guest.disks if disk.uuid not in kept]
 
 
 def _changes(seen: Change) -> list[Action]:

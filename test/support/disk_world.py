@@ -60,10 +60,13 @@ class Device:
 
 
 class DiskWorld(World):
-    """`using`: by guest, the disks it has open; `newest`: by disk, what was written last; `seen`: sizes guests know."""
+    """`using`: by guest, the disks it has open; `newest`: by disk, what was written last; `seen`: sizes guests know;
+    `given_up`: disks that are to be lost.
+    """
 
     def __init__(self, config):
         self.devices, self.using, self.newest, self.seen = {}, {}, {}, {}
+        self.given_up = set()
         self._writes = itertools.count(1)
         super().__init__(config)
 
@@ -133,7 +136,7 @@ class DiskWorld(World):
             if other is not None and self._good(node, device):
                 content = self.files[self._volume(node, device.end.data)].content
                 whole = self._volume(there, other.end.data) in self.files
-                if whole and (not self._good(there, other) or content == self.newest[device.disk]):
+                if whole and (not self._good(there, other) or content == self.newest.get(device.disk, "")):
                     self._set_good(there, other, content)
 
     def snapshot(self, *, without=()):
@@ -143,7 +146,8 @@ class DiskWorld(World):
                                  tuple(sorted(file.open_on))) for path, file in self.files.items()}
         found["devices"] = {key: (device.disk, device.end, device.role, device.alone, device.size,
                                   self._other(key[0], device)[0]) for key, device in self.devices.items()}
-        found["using"] = {uuid: [(disk.uuid, disk.dev_type) for disk in disks] for uuid, disks in self.using.items()}
+        found["using"] = {uuid: sorted((disk.uuid, disk.dev_type) for disk in disks)
+                          for uuid, disks in self.using.items()}
         return found
 
     def orphans(self):
@@ -167,7 +171,7 @@ class DiskWorld(World):
                     self._scribble(place, disk, f"w{next(self._writes)}")
         answer = super().ask(node, name, args)
         for uuid, content in self.newest.items():
-            if self.config.owner_of(uuid) is not None:
+            if self.config.owner_of(uuid) is not None and uuid not in self.given_up:
                 assert any(file.content == content for file in self.files.values() if file.disk == uuid), (
                     f"nobody has the newest data of {uuid} after {name} on {node}")
         return answer
@@ -363,8 +367,17 @@ class DiskWorld(World):
 
     # --- guests ----------------------------------------------------------------------------------------
 
-    def _instance_hotplug_obstacle(self, node, instance, hypervisor, change):
-        return ""
+    def _instance_disk_add(self, node, instance, hypervisor, disk, index, owner_epoch):
+        answer = super()._instance_disk_add(node, instance, hypervisor, disk, index, owner_epoch)
+        used = self.using.setdefault(instance, [])
+        if disk.disk.uuid not in {one.uuid for one in used}:
+            used.append(disk.disk)
+            self.newest.setdefault(disk.disk.uuid, "")
+        return answer
+
+    def _instance_disk_remove(self, node, instance, hypervisor, disk):
+        self.using[instance] = [one for one in self.using.get(instance, []) if one.uuid != disk.uuid]
+        return super()._instance_disk_remove(node, instance, hypervisor, disk)
 
     def _instance_disk_resized(self, node, instance, hypervisor, disk, size):
         self.seen[disk.uuid] = size

@@ -328,6 +328,16 @@ class World:
     def _instance_hotplug_obstacle(self, node, instance, hypervisor, change):
         return self.obstacle
 
+    def _instance_disk_add(self, node, instance, hypervisor, disk, index, owner_epoch):
+        if instance not in self.guests[node]:
+            raise HypervisorError(detail="it does not run")
+        self._disks_open(node, [disk.disk], instance, owner_epoch)
+        return {"outcome": "hotplug:done"}
+
+    def _instance_disk_remove(self, node, instance, hypervisor, disk):
+        self._disks_close(node, [disk], instance)
+        return {"outcome": "hotplug:done"}
+
     def _instance_nic_add(self, node, instance, hypervisor, nic, index):
         guest = self.guests[node].get(instance)
         if guest is None:

@@ -92,7 +92,7 @@ def test_cut_off_anywhere(fields):
 def test_a_disk_for_a_running_instance_is_seen_after_its_next_start():
     world = running()
     unit, seen, view = look(InstanceSetParamsUnit, InstanceSetParams, world, instance_name="web1",
-                            disks=(("add", -1, {"size": 512}),))
+                            disks=(("add", -1, {"size": 512}),), hotplug=False)
     assert any("after its next start" in line for line in view.lines)
     assert run(world, unit.plan(seen)) == [["disk/2", "add:size=512,mode=rw"]]
     assert len(world.files) == 3
@@ -187,7 +187,11 @@ def test_refusals(error, fields, words):
 
 def test_removing_a_disk_from_a_running_instance_is_refused():
     with pytest.raises(WrongState, match="can't remove volume from a running instance without using hotplug"):
-        modify(running(), disks=(("remove", 0, {}),))
+        modify(running(), disks=(("remove", 0, {}),), hotplug=False)
+    world = running()
+    world.obstacle = "it is too old"
+    with pytest.raises(WrongState, match="using hotplug: it is too old"):
+        modify(world, disks=(("remove", 0, {}),))
 
 
 def test_an_offline_primary():
