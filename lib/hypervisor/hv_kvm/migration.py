@@ -169,6 +169,7 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
     """Poll until it ended.  A guest that may be fetched later (postcopy) is handed over after one full pass."""
     later = "postcopy-ram" in capabilities(cmdline.params(record.spec), source=True)
     pause = 0.02
+    progress(0.0, "memory transfer progress: 0.00 %")
     while True:
         with launch.talk(record) as qmp:
             answer = qmp.execute("query-migrate")
