@@ -18,7 +18,7 @@ from gantry.utils import clock, x509
 
 DAY = 86400.0
 WARN_DAYS, ERROR_DAYS = 30, 7
-REACH_SECONDS = 5.0
+REACH_SECONDS = 5.0 * clock.PATIENCE
 
 
 def certificates() -> Iterator[NodeProblem]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.objects import codec
+from gantry.utils.clock import PATIENCE
 
-FAST, NORMAL, SLOW = 15.0, 60.0, 300.0
+FAST, NORMAL, SLOW = 15.0 * PATIENCE, 60.0 * PATIENCE, 300.0 * PATIENCE
 """Seconds that a call may take.  Longer work is a task."""
 
 

@@ -17,10 +17,11 @@ from gantry.errors import Error, NodeError, NodeRefused, NodeUnreachable, decode
 from gantry.objects.codec import DecodeError
 from gantry.rpc.declare import CallType
 from gantry.utils import faults, resolver
+from gantry.utils.clock import PATIENCE
 
 TERM_HEADER, MASTER_HEADER, REQUEST_HEADER = "X-Gantry-Term", "X-Gantry-Master", "X-Gantry-Request"
 MAX_BODY = 64 << 20
-CONNECT_MS = 5000
+CONNECT_MS = int(5000 * PATIENCE)
 IDLE_SECONDS = 300
 REQUEST_TIMEOUT = 408
 """HTTP status of a request that was not carried out, because not all of it came."""

@@ -28,7 +28,7 @@ from gantry.utils import clock, x509
 
 log = logging.getLogger(__name__)
 
-SECONDS = 10
+SECONDS = int(10 * clock.PATIENCE)
 """For a handshake, and for each read and write within a request."""
 LINGER_SECONDS = 1
 _BUFFER = 64 << 10

@@ -1,8 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The only place that reads the clock or sleeps."""
 
+import os
 import time
 from typing import Protocol
+
+
+def _patience(text: str) -> float:
+    """1 where it says nothing that makes sense: a mistyped setting must not keep a node from running."""
+    try:
+        return min(max(float(text), 1.0), 1000.0)
+    except ValueError:
+        return 1.0
+
+
+PATIENCE = _patience(os.environ.get("GANTRY_PATIENCE", ""))
+"""By what the limits are multiplied after which a call, a program or a connection is given up: for machines that are
+slow by nature, such as emulated ones.  It changes no interval that people set or see."""
 
 
 class Clock(Protocol):

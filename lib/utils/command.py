@@ -31,11 +31,12 @@ def run(argv: Sequence[str], *, seconds: float, env: Mapping[str, str] | None = 
     Raises CommandFailed when it cannot be started, does not end within `seconds` (it is killed), or
     ends with another status than 0 and `may_fail` is not set.
     """
+    limit = seconds * clock.PATIENCE
     try:
-        done = subprocess.run(list(argv), input=stdin, capture_output=True, timeout=seconds,
+        done = subprocess.run(list(argv), input=stdin, capture_output=True, timeout=limit,
                               env=None if env is None else dict(env), cwd=cwd, check=False)
     except subprocess.TimeoutExpired:
-        raise CommandFailed(command=argv[0], status="none", output=f"no end after {seconds:g} s, killed") from None
+        raise CommandFailed(command=argv[0], status="none", output=f"no end after {limit:g} s, killed") from None
     except OSError as err:
         raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
     outcome = Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from qa.machines.lab import Lab
 from qa.machines.machine import Machine
+from qa.machines.shell import Outcome
 from qa.work import QaError
 
 SECONDS = 900.0
@@ -31,11 +32,14 @@ class Cluster:
 
     def gnt(self, program: str, *argv: str, seconds: float = SECONDS) -> str:
         """Output of `gnt-PROGRAM ...`; raises QaError when it fails."""
-        return self[self.master].run(f"gnt-{program}", *argv, seconds=seconds).stdout
+        return self.try_gnt(program, *argv, seconds=seconds).stdout
+
+    def try_gnt(self, program: str, *argv: str, seconds: float = SECONDS, may_fail: bool = False) -> Outcome:
+        return self[self.master].run(f"gnt-{program}", *argv, seconds=seconds, may_fail=may_fail)
 
     def refused(self, program: str, *argv: str, seconds: float = SECONDS) -> str:
         """What a command says that must fail."""
-        done = self[self.master].run(f"gnt-{program}", *argv, seconds=seconds, may_fail=True)
+        done = self.try_gnt(program, *argv, seconds=seconds, may_fail=True)
         if done.status == 0:
             raise QaError(f"`gnt-{program} {' '.join(argv)}` succeeded, it should have been refused:\n{done.stdout}")
         return done.stderr + done.stdout
@@ -47,7 +51,7 @@ class Cluster:
 
     def verify(self) -> None:
         """`gnt-cluster verify` finds nothing; raises QaError with what it says otherwise."""
-        done = self[self.master].run("gnt-cluster", "verify", seconds=SECONDS, may_fail=True)
+        done = self.try_gnt("cluster", "verify", may_fail=True)
         said = done.stdout + done.stderr
         bad = [line for line in said.splitlines() if re.search(r"\b(ERROR|WARNING)\b", line)]
         if done.status != 0 or bad:

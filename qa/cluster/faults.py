@@ -16,14 +16,15 @@ _SETTINGS = "/etc/default/gantry"
 def enable(cluster: Cluster) -> None:
     """Let the daemons of all nodes look for faults: they are restarted."""
     for machine in cluster.lab:
-        machine.put(_SETTINGS, b"GANTRY_ROOT=/\n")
+        machine.sh(f"echo GANTRY_ROOT=/ >>{_SETTINGS}")
     cluster.lab.each(setup.restart_daemons)
     setup.wait_for_master(cluster.lab)
 
 
 def disable(cluster: Cluster) -> None:
     for machine in cluster.lab:
-        machine.run("rm", "-rf", _SETTINGS, _FOLDER)
+        machine.run("rm", "-rf", _FOLDER)
+        machine.run("sed", "-i", "/^GANTRY_ROOT=/d", _SETTINGS)
 
 
 def arm(cluster: Cluster, node: str, points: Sequence[str]) -> None:

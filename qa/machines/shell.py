@@ -93,8 +93,8 @@ class Call:
         left = end - time.monotonic()
         if left <= 0:
             raise NoAnswer(f"{self._name} did not answer in time")
-        self._socket.settimeout(left)
         try:
+            self._socket.settimeout(left)
             data = self._socket.recv(1 << 18)
         except TimeoutError as err:
             raise NoAnswer(f"{self._name} did not answer in time") from err

@@ -14,9 +14,9 @@ from typing import Any
 
 from gantry.errors import HypervisorError
 from gantry.hypervisor.hv_kvm.files import connected
-from gantry.utils.clock import SYSTEM
+from gantry.utils.clock import PATIENCE, SYSTEM
 
-SECONDS = 15.0
+SECONDS = 15.0 * PATIENCE
 """How long a command may take by default."""
 
 

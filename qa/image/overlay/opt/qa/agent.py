@@ -73,6 +73,12 @@ def ports() -> list[Port]:
             if name.read_text().startswith("qa.")]
 
 
+def login_settings() -> dict[str, str]:
+    """What a login would take from /etc/environment."""
+    lines = Path("/etc/environment").read_text().splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines) if value}
+
+
 def serve(port: Port) -> None:
     """One request; HungUp when there is none."""
     line = port.receive_line()
@@ -81,7 +87,7 @@ def serve(port: Port) -> None:
     request = json.loads(line)
     stdin = port.receive(request["stdin"])
     port.send(MAGIC + request["token"].encode())
-    env = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
+    env = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", **login_settings()}
     try:
         process = subprocess.Popen(request["argv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, env=env, cwd="/root", start_new_session=True)
