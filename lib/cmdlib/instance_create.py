@@ -24,6 +24,9 @@ from gantry.objects.vm import VmSpec
 from gantry.opcodes.instance import InstanceCreate
 from gantry.utils import clock
 
+MEMORY = "memory"
+"""Kind of reservations: node and instance (UUIDs) and MiB by slashes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class New:
@@ -48,10 +51,13 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         exclusive = {"instance": frozenset({self.op.instance_name.lower()})}
         if self.op.pnode is None:
             return Locks(exclusive=exclusive)
-        nodes = [view.config.node(name) for name in (self.op.pnode, self.op.snode) if name is not None]
+        config = view.config
+        nodes = [config.node(name) for name in (self.op.pnode, self.op.snode) if name is not None]
         here = frozenset(node.uuid for node in nodes)
-        return Locks(exclusive={**exclusive, "node": here, "node-res": here},
-                     shared={"nodegroup": frozenset(node.group for node in nodes)})
+        shared, own = {"nodegroup": frozenset(node.group for node in nodes)}, {"node": here, "node-res": here}
+        if (self.op.disk_template or config.cluster.enabled_disk_templates[0]) == DiskTemplate.DRBD:
+            return Locks(exclusive=exclusive, shared=shared | own)  # to copy disks may take hours
+        return Locks(exclusive=exclusive | own, shared=shared)
 
     async def check(self, view: View) -> New:
         op, config = self.op, view.config
@@ -215,8 +221,16 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
             await checks.os_on(view, node, instance.os, params, force_variant=op.force_variant)
         await checks.hypervisor_on(view, node, instance.hypervisor, effective.hvparams(config, instance))
         if starts:
-            wanted = effective.beparams(config, instance)["maxmem"]
-            await checks.memory(view, instance.primary_node, wanted, f"creating instance {instance.name}")
+            await self._reserve_memory(view, instance)
+
+    @staticmethod
+    async def _reserve_memory(view: View, instance: Instance) -> None:
+        """Others that are being created may count on the same memory: they share the node's lock."""
+        wanted, stem = effective.beparams(view.config, instance)["maxmem"], f"{instance.primary_node}/"
+        promised = sum(int(value.rpartition("/")[2]) for value in view.reservations.taken(MEMORY)
+                       if value.startswith(stem))
+        await checks.memory(view, instance.primary_node, wanted + promised, f"creating instance {instance.name}")
+        view.reservations.reserve(MEMORY, f"{stem}{instance.uuid}/{wanted}")
 
     def _hooks(self, config: Config, guest: steps.Guest, *, starts: bool) -> Hooks:
         env = hookenv.instance_env(config, guest.instance, guest.disks, status=starts, types=False)

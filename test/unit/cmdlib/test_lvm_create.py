@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_INSTANCE_CREATE with plain and mirrored disks."""
 
+import asyncio
+
 import pytest
 
 from gantry.cmdlib import mirror
@@ -161,6 +163,23 @@ def test_ports_run_out():
 def test_the_plan_keeps_its_numbers():
     _, plan = make()
     assert {("port", "11000"), ("port", "11001"), ("minor", "n1/0"), ("minor", "n2/0")} <= set(plan.reserves)
+
+
+def test_creations_share_nodes_but_not_memory():
+    world = fresh()
+    unit, _, view = look(InstanceCreateUnit, InstanceCreate, world, **DRBD)
+    locks = unit.locks(view)
+    assert locks.shared["node"] == locks.shared["node-res"] == {"n1", "n2"}
+    assert locks.exclusive == {"instance": {"web1"}}
+    [(_, promise)] = [item for item in view.reservations.own if item[0] == "memory"]
+    assert promise.startswith("n1/")
+    assert promise.endswith("/128")
+    second = FakeView(world)
+    second.reservations.of_others = {"memory": {"n1/other/4000"}, "port": {"11000"}}
+    with pytest.raises(NoResources, match="needed 4128 MiB, available 4096"):
+        asyncio.run(unit.check(second))
+    unit, _, view = look(InstanceCreateUnit, InstanceCreate, world, **PLAIN)
+    assert unit.locks(view).exclusive["node"] == {"n1"}, "made at once"
 
 
 # --- adoption ---
