@@ -12,6 +12,8 @@ from gantry.utils import clock
 
 FILE_STORAGE = "/srv/ganeti/file-storage"
 SHARED_FILE_STORAGE = "/srv/ganeti/shared-file-storage"
+IALLOCATOR = "hail"
+"""It is a part of the product, so it is there on every cluster."""
 _AS_GIVEN = ("candidate_pool_size", "maintain_node_health", "prealloc_wipe_disks", "default_iallocator_params",
              "master_netdev", "master_netmask", "use_external_mip_script", "gluster_storage_dir", "install_image",
              "zeroing_image", "ssh_key_type", "ssh_key_bits")
@@ -35,7 +37,7 @@ def new_cluster(*, uuid: str, name: str, master_ip: str, master_node: str, optio
         drbd_usermode_helper=given.get("drbd_usermode_helper") or ("/bin/true" if "drbd" in templates else None),
         file_storage_dir=given.get("file_storage_dir") or FILE_STORAGE,
         shared_file_storage_dir=given.get("shared_file_storage_dir") or SHARED_FILE_STORAGE,
-        default_iallocator=given.get("default_iallocator") or "",
+        default_iallocator=given.get("default_iallocator", IALLOCATOR),
         hvparams=_hypervisors(hypervisors, given.get("hypervisor_parameters", {})),
         beparams={"default": _backend(given.get("backend_parameters", {}))},
         nicparams={"default": {**params.NIC_DEFAULTS, **params.check_nic(given.get("nic_parameters", {}))}},

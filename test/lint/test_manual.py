@@ -13,8 +13,7 @@ from manual.blocks import Directive, Heading, Item, Literal, Paragraph
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "man"
-WITHOUT_PAGE = frozenset({"gnt-rapi", "gnt-rapi-token", "hail", "harep", "hbal", "hcheck", "hinfo", "hroller",
-                          "hscan", "hspace", "hsqueeze"})
+WITHOUT_PAGE = frozenset({"gnt-rapi", "gnt-rapi-token"})
 """Programs whose pages may come later."""
 
 
@@ -62,6 +61,13 @@ def test_each_option_of_a_daemon_is_there(program: daemon.Program) -> None:
     text = shown(f"{program.name}.8")
     flags = [flag for action in daemon.parser(program)._actions for flag in action.option_strings]
     assert [flag for flag in flags if flag not in text and flag not in ("-h", "--help")] == []
+
+
+@pytest.mark.parametrize("name", ["hail", "harep", "hbal", "hcheck", "hinfo", "hroller", "hscan", "hspace", "hsqueeze"])
+def test_each_option_of_the_balancer_is_there(name: str) -> None:
+    program = lists.named(f"hbal.programs.{name}:PROGRAM")
+    text = shown(f"{name}.1")
+    assert [option for option in program.options if f"--{option}" not in text] == []
 
 
 @pytest.mark.parametrize("name", [cls.__name__ for cls in lists.own_errors()])

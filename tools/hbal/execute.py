@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -38,12 +38,13 @@ def run(steps: Sequence[Step], state: State, options: Options) -> int:
     def connect() -> AbstractContextManager[Caller]:
         return Client(options.luxi or None)
 
+    execution = Execution(state, Label("hbal", "rebalancing via hbal", options.priority, options.reason), connect,
+                          lambda client: source.finish(luxi.read(client), quiet))
     try:
-        execution = Execution(state, Label("hbal", "rebalancing via hbal", options.priority, options.reason), connect,
-                              lambda client: source.finish(luxi.read(client), quiet))
         return execution.run(job_sets(steps)[:1] if options.first_job_group else job_sets(steps))
     except (ClusterError, OSError) as err:
-        raise Error(f"hbal: {err}") from err
+        why = str(err).partition("\n")[0].rstrip(".")
+        raise Error(f"hbal: {why}. {execution.left}") from err
 
 
 def replace_options(options: Options) -> Options:
@@ -63,6 +64,16 @@ class Execution:
     look: Look
     pause: Callable[[float], object] = threading.Event().wait
     stopping: bool = False
+    waiting_for: list[int] = field(default_factory=list)
+    """Jobs that were submitted and have not been seen to end."""
+
+    @property
+    def left(self) -> str:
+        """What becomes of the cluster when execution ends here: a sentence."""
+        if not self.waiting_for:
+            return "No job is left behind."
+        ids = ", ".join(map(str, self.waiting_for))
+        return f"Nothing more is submitted; what was goes on without hbal: job {ids}. See gnt-job list."
 
     def run(self, sets: Sequence[Sequence[Step]]) -> int:
         """0 when all jobs succeeded or the operator stopped it; raises JobsFailed otherwise."""
@@ -88,9 +99,11 @@ class Execution:
                 raise JobsFailed(f"hbal: The cluster has changed: {objection}\nAborting.")
             ids = jobs.submit(client, [[self.label.on(opcode) for opcode in opcodes(step, self.state)]
                                        for step in steps])
+            self.waiting_for = ids
             print(f"Got job IDs {', '.join(map(str, ids))}", flush=True)
             states = jobs.wait(client, ids, self.pause,
                                lambda done, total: print(f"{title}: {done} of {total} jobs ended", flush=True))
+            self.waiting_for = []
         failed = [f"job {job} {state}" for job, state in states.items() if state != "success"]
         if failed:
             raise JobsFailed(f"hbal: Not all jobs completed successfully: [{', '.join(failed)}]\nAborting.")

@@ -138,7 +138,7 @@ def _best_by_row(scores: Floats, fits: Bools, good: Bools) -> tuple[list[tuple[i
     """
     last = scores.shape[1] - 1
     columns = last - np.where(good, scores, np.inf)[:, ::-1].argmin(axis=1)
-    some: Bools = good.any(axis=1)
+    some: Bools = np.logical_or.reduce(good, axis=1)
     columns = np.where(good[np.arange(len(good)), columns], columns, last - good[:, ::-1].argmax(axis=1))
     least = np.where(some, scores[np.arange(len(scores)), columns], np.inf)[:, None]
     better = (scores < least) | ((scores == least) & (np.arange(last + 1) > columns[:, None]))

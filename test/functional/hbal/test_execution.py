@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The balancer's programs at a living cluster: the default allocator, and hbal -L -X with what may go wrong."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from support.harness import Harness
+from vcluster.processes import environment
+
+HBAL = (sys.executable, "-c", "from hbal.programs.hbal import main; raise SystemExit(main())", "-L")
+HAREP, HSQUEEZE, HCHECK = ((sys.executable, "-c", f"from hbal.programs.{name} import main; raise SystemExit(main())",
+                            "-L") for name in ("harep", "hsqueeze", "hcheck"))
+GUESTS = [f"guest{number}" for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def cluster(own_cluster: Harness) -> Harness:
+    """Six guests, all on the first node."""
+    for name in GUESTS:
+        own_cluster.add(name, "node1", start=False)
+    return own_cluster
+
+
+@pytest.fixture
+def crowded(cluster: Harness) -> Iterator[Harness]:
+    """All guests are on the first node again."""
+    for name, node in cluster.query("instance", ["name", "pnode"]):
+        if node != "node1":
+            cluster.do({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": name, "target_node": "node1",
+                        "shutdown_timeout": 0})
+    yield cluster
+    if not cluster.is_running("gnt-masterd"):
+        cluster.start("gnt-masterd")
+
+
+def counts(cluster: Harness) -> list[int]:
+    """How many guests each node has."""
+    places = [node for _, node in cluster.query("instance", ["name", "pnode"])]
+    return [places.count(f"node{number}") for number in (1, 2, 3)]
+
+
+def begun(cluster: Harness, *argv: str) -> "subprocess.Popen[str]":
+    """hbal -X, its first job submitted."""
+    started = subprocess.Popen([*HBAL, "-X", "-q", *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=environment(cluster.layout, cluster.master))
+    assert started.stdout is not None
+    while not started.stdout.readline().startswith("Got job IDs"):
+        assert started.poll() is None, started.stderr
+    return started
+
+
+def quiet(cluster: Harness) -> bool:
+    """Whether all jobs have ended."""
+    return not cluster.query("job", ["id"], ["|", ["=", "status", "running"], ["=", "status", "queued"],
+                                             ["=", "status", "waiting"]])
+
+
+def test_a_new_guest_goes_where_hail_wants_it(crowded: Harness) -> None:
+    for more in ([], ["-I", "hail"]):
+        crowded.gnt("gnt-instance", "add", "-t", "sharedfile", "--disk", "0:size=16m", "-o", "gantry-guest",
+                    "--no-start", *more, "new")
+        assert counts(crowded)[0] == len(GUESTS), "the first node is the fullest"
+        crowded.remove("new")
+    said = crowded.fails("gnt-instance", "add", "-t", "sharedfile", "--disk", "0:size=16m", "-o", "gantry-guest",
+                         "-B", "memory=30g", "new")
+    assert "Can't compute nodes using iallocator 'hail': Request failed: Group default (preferred): No valid" in said
+
+
+def test_the_steps_are_carried_out(crowded: Harness) -> None:
+    out = crowded.gnt(*HBAL, "-X", "--reason", "test")
+    assert counts(crowded) == [2, 2, 2]
+    assert out.count("Got job IDs ") == 4
+    assert "Nothing to do" in crowded.gnt(*HBAL) or "No solution found" in crowded.gnt(*HBAL)
+
+
+def test_an_interrupt_lets_the_running_set_end(crowded: Harness) -> None:
+    running = begun(crowded)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert err.splitlines() == ["Cancel request registered, will exit at the end of the current job set...",
+                                "Execution was stopped: 1 job sets were submitted, 3 remain."]
+    assert counts(crowded)[0] == len(GUESTS) - 1
+    assert quiet(crowded)
+
+
+def test_a_termination_leaves_the_job_alone(crowded: Harness) -> None:
+    running = begun(crowded)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (2, "Terminated; the jobs submitted so far go on.\n")
+    crowded.until(lambda: quiet(crowded))
+    assert counts(crowded)[0] == len(GUESTS) - 1
+
+
+def test_a_cluster_that_dies_meanwhile(crowded: Harness) -> None:
+    crowded.arm("kill", "job:OP_INSTANCE_MIGRATE:planned")
+    running = begun(crowded)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 1, out + err
+    assert err.startswith("Error: hbal: ")
+    assert "goes on without hbal: job " in err
+    assert err.count("\n") == 1
+    crowded.disarm()
+    crowded.start("gnt-masterd")
+    crowded.until(lambda: quiet(crowded))
+    assert counts(crowded)[0] == len(GUESTS) - 1
+    crowded.matches()
+
+
+def test_programs_that_find_nothing_to_do(crowded: Harness) -> None:
+    assert "No need to rebalance cluster" in crowded.gnt(*HCHECK)
+    assert " Healthy             6" in crowded.gnt(*HAREP)
+    assert crowded.gnt(*HSQUEEZE, "--minimal-resources", "0", "--target-resources", "1e6") == "'No action'\n"
