@@ -173,6 +173,22 @@ class Paths:
             "srv/ganeti/os", "usr/local/lib/ganeti/os", "usr/lib/ganeti/os", "usr/share/ganeti/os"))
 
     @cached_property
+    def ext_search(self) -> tuple[Path, ...]:
+        """Where providers of external storage are."""
+        return tuple(self.root / folder for folder in (
+            "srv/ganeti/extstorage", "usr/local/lib/ganeti/extstorage", "usr/lib/ganeti/extstorage",
+            "usr/share/ganeti/extstorage"))
+
+    @cached_property
+    def ext_attached(self) -> Path:
+        """By disk UUID, the devices of attached external volumes: gone with a reboot, like they."""
+        return self.run / "extstorage"
+
+    @cached_property
+    def ext_log(self) -> Path:
+        return self.log / "extstorage"
+
+    @cached_property
     def iallocator_search(self) -> tuple[Path, ...]:
         return tuple(self.root / folder for folder in (
             "usr/local/lib/ganeti/iallocators", "usr/lib/ganeti/iallocators"))

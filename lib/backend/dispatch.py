@@ -17,7 +17,8 @@ from gantry.rpc.registry import CALLS
 _MODULE_OF_PREFIX = {"hooks": "hooks", "store": "store", "leader": "leader", "task": "tasks", "disk": "disk",
                      "disks": "disk", "os": "os", "instance": "instance", "instances": "instance",
                      "hypervisor": "instance", "migration": "migration",
-                     "drbd": "drbd", "volumes": "volumes", "storage": "volumes"}
+                     "drbd": "drbd", "volumes": "volumes", "storage": "volumes",
+                     "extstorage": "extstorage"}
 """Module of a call by the first word of its name; calls of any other word are in `node`."""
 _MODULE_OF = {**dict.fromkeys(("certificate_digest", "certificate_prepare", "certificate_use", "certificate_drop"),
                               "certificates"),

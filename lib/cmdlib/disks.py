@@ -16,9 +16,9 @@ from gantry.utils.units import format_size
 
 FILE_TEMPLATES = frozenset({DiskTemplate.FILE, DiskTemplate.SHAREDFILE})
 LVM_TEMPLATES = frozenset({DiskTemplate.PLAIN, DiskTemplate.DRBD})
-TEMPLATES = FILE_TEMPLATES | LVM_TEMPLATES | {DiskTemplate.DISKLESS}
+TEMPLATES = FILE_TEMPLATES | LVM_TEMPLATES | {DiskTemplate.EXT, DiskTemplate.DISKLESS}
 """Templates that instances can be made of."""
-GROWABLE = FILE_TEMPLATES | LVM_TEMPLATES
+GROWABLE = FILE_TEMPLATES | LVM_TEMPLATES | {DiskTemplate.EXT}
 COMMON_KEYS = frozenset({"size", "mode", "name", "spindles"})
 KEYS = {DiskTemplate.PLAIN: COMMON_KEYS | {"vg", "adopt"}, DiskTemplate.DRBD: COMMON_KEYS | {"vg", "metavg"}}
 """What can be set of a new disk, where it is more than the common keys."""
@@ -100,7 +100,7 @@ def annotated(config: Config, instance: Instance, disks: Sequence[Disk]) -> tupl
 def create(view: View, where: Layout, index: int, spec: Mapping[str, Any]) -> Disk:
     """The disk that `spec` asks for, with a fresh UUID and without a PCI slot; its numbers are reserved."""
     unknown = spec.keys() - KEYS.get(where.template, COMMON_KEYS)
-    if unknown:
+    if unknown and where.template is not DiskTemplate.EXT:  # whose providers have keys of their own
         raise WrongInput(detail=f"disk/{index}: {', '.join(sorted(unknown))} cannot be set for disk template "
                                 f"{where.template}")
     size = spec.get("size")
@@ -114,7 +114,9 @@ def create(view: View, where: Layout, index: int, spec: Mapping[str, Any]) -> Di
 
 def _placed(view: View, where: Layout, index: int, disk: Disk, spec: Mapping[str, Any]) -> Disk:
     """`disk` with a place on its nodes."""
-    from gantry.cmdlib import mirror
+    from gantry.cmdlib import external, mirror
+    if where.template is DiskTemplate.EXT:
+        return external.placed(disk, index, spec, COMMON_KEYS, view.new_uuid())
     if where.template in FILE_TEMPLATES:
         path = f"{where.folder}/{disk.uuid}.{where.template.value}.disk{index}"
         here = (where.node,) if where.template is DiskTemplate.FILE else ()
@@ -214,7 +216,9 @@ def shown(index: int, disk: Disk) -> str:
 
 
 async def require_space(view: View, where: Layout, disks: Sequence[Disk]) -> None:
-    """Refuse disks that one of their nodes has no room for."""
+    """Refuse disks that one of their nodes has no room for, or cannot make."""
+    from gantry.cmdlib import external
+    await external.require_providers(view, where.node, disks)
     await require_room(view, wanted_room(view.config, where, disks))
 
 

@@ -91,6 +91,8 @@ def _disk(config: Config, instance: Instance, disk: Disk, *, types: bool) -> dic
             env |= {"DRIVER": disk.file.driver, "ID": disk.file.path}
         elif disk.lvm is not None:
             env |= {"VG": disk.lvm.vg, "ID": disk.lvm.lv}
+        elif disk.ext is not None:
+            env |= {"PROVIDER": disk.ext.provider, "ID": disk.ext.volume}
         elif disk.drbd is not None:
             env |= _mirrored(config, instance, disk.drbd)
     return env

@@ -35,6 +35,14 @@ class LvmLocation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtLocation:
+    """A volume of an external provider, which every node can attach."""
+
+    provider: str
+    volume: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DrbdEnd:
     """One side of a mirrored disk: `node` (UUID), its `address` for replication, and what it has there."""
 
@@ -79,6 +87,7 @@ class Disk(ConfigObject):
     file: FileLocation | None = None
     lvm: LvmLocation | None = None
     drbd: DrbdLocation | None = None
+    ext: ExtLocation | None = None
     pci: int | None = None
     spindles: int | None = None
     degraded_since: float | None = None

@@ -53,6 +53,16 @@ class OsDefinition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtProvider:
+    """A provider of external storage as found on one node.  `problem` is empty when it is valid."""
+
+    name: str
+    path: str
+    problem: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class HookResult:
     """`script` is SUBDIR/NAME; `code`: 0 skipped, 1 failed, 2 success (Ganeti's numbers)."""
 

@@ -142,6 +142,8 @@ def _device(disk: Disk, name: str | None, first: State | None, second: State | N
 def _location(disk: Disk) -> list[Any]:
     if disk.file is not None:
         return [disk.file.driver, disk.file.path]
+    if disk.ext is not None:
+        return [disk.ext.provider, disk.ext.volume]
     return [disk.lvm.vg, disk.lvm.lv] if disk.lvm is not None else []
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gantry.objects.instance import Disk
 from gantry.objects.node import (
+    ExtProvider,
     HookResult,
     InSync,
     NodeInfo,
@@ -345,6 +346,11 @@ def storage_modify(kind: str, name: str, changes: dict[str, Any]) -> None:
 @call(seconds=SLOW)
 def storage_repair(vg: str) -> None:
     """Take missing physical volumes out of the volume group; refused while a logical volume needs one of them."""
+
+
+@call(seconds=NORMAL)
+def extstorage_list() -> list[ExtProvider]:
+    """All providers of external storage found on the search path, the invalid ones too."""
 
 
 # --- operating systems ---

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support import provider
 from support.disk_cluster import DiskCluster, disk_cluster
 
 
@@ -46,3 +47,21 @@ def test_storage_units(cluster: DiskCluster) -> None:
     rows = cluster.gnt("gnt-node", "list-storage", "-t", "lvm-vg", "--no-headers", "--separator=:",
                        "-o", "node,name,size")
     assert rows.splitlines()[0] == "node1:xenvg:40960"
+
+
+def test_an_external_volume_lives_and_leaves_nothing(cluster: DiskCluster) -> None:
+    volumes = cluster.folder / "volumes"
+    for node in cluster.layout.nodes:
+        provider.write(cluster.paths(node).ext_search[0] / "files", volumes)
+    assert "For nodegroup: default --> valid" in cluster.gnt("gnt-storage", "diagnose")
+    refused = cluster.fails("gnt-instance", "add", "-t", "ext", "--disk", "0:size=16m,provider=files,smell=bad", "-o",
+                            "gantry-guest", "-n", "node1", "web3")
+    assert "does not take smell; it takes colour, speed" in refused
+    cluster.gnt("gnt-instance", "add", "-t", "ext", "--disk", "0:size=16m,provider=files,colour=red", "-o",
+                "gantry-guest", "-n", "node1", "web3")
+    cluster.gnt("gnt-instance", "grow-disk", "web3", "0", "4m")
+    [volume] = volumes.glob("*.ext.disk0")
+    assert volume.stat().st_size == 20 << 20
+    cluster.gnt("gnt-instance", "failover", "-f", "-n", "node2", "web3")
+    cluster.remove("web3")
+    assert list(volumes.glob("*.ext.disk0*")) == [volumes / f"{volume.name}.info"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from support import fakedisks
 from support.harness import Harness
 
-TEMPLATES = "drbd,plain,sharedfile,file,diskless"
+TEMPLATES = "drbd,plain,sharedfile,file,ext,diskless"
 
 
 class DiskCluster(Harness):
@@ -36,6 +36,21 @@ class DiskCluster(Harness):
 
     def minors(self, node: str) -> dict[int, fakedisks.Json]:
         return self.disks.minors(self.layout.root(node))
+
+    def matches(self) -> None:
+        """Volumes and devices are those of the records: nothing is missing, left over, or primary twice."""
+        super().matches()
+        config = self.rows("instances", "disks", "nodes")
+        owners = {uuid: item for item in config["instances"].values() for uuid in item.get("disks", ())}
+        for uuid, node in config["nodes"].items():
+            ends = [(disk, end) for disk in config["disks"].values() for end in disk.get("drbd", {}).get("ends", ())
+                    if end["node"] == uuid]
+            places = [end[part] for _, end in ends for part in ("data", "meta")]
+            places += [disk["lvm"] for disk in config["disks"].values() if disk.get("lvm") and uuid in disk["nodes"]]
+            assert self.volumes(node["name"]) == {f"{place['vg']}/{place['lv']}" for place in places}, node["name"]
+            roles = {end["minor"]: "Primary" if owners[disk["uuid"]]["primary_node"] == uuid else "Secondary"
+                     for disk, end in ends if owners[disk["uuid"]].get("disks_active")}
+            assert {minor: one["role"] for minor, one in self.minors(node["name"]).items()} == roles, node["name"]
 
     def power_cut(self, node: str) -> None:
         """What its kernel knew is gone, too."""

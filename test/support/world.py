@@ -32,6 +32,7 @@ class FakeNodes:
 
     vms: dict = field(default_factory=dict)
     os: dict = field(default_factory=dict)
+    providers: dict = field(default_factory=dict)
     down: set = field(default_factory=set)
     hung: set = field(default_factory=set)
     asked: list = field(default_factory=list)
@@ -62,6 +63,9 @@ class FakeNodes:
 
     def os_list(self, node):
         return list(self.os.get(node, ()))
+
+    def extstorage_list(self, node):
+        return list(self.providers.get(node, ()))
 
 
 def os_definition(name, *, variants=("small", "big"), problem=""):
