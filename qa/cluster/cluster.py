@@ -49,6 +49,11 @@ class Cluster:
         text = self.gnt("instance", "list", "--no-headers", "--separator=\t", "-o", ",".join(fields), name)
         return text.rstrip("\n").split("\t")
 
+    def wait_for_nodes(self, *, seconds: float = 180) -> float:
+        """Until all node daemons answer; seconds it took."""
+        return wait_until(lambda: "?" not in self.try_gnt("node", "list", "--no-headers", may_fail=True).stdout,
+                          "all node daemons answer", seconds=seconds, pause=1)
+
     def verify(self) -> None:
         """`gnt-cluster verify` finds nothing; raises QaError with what it says otherwise."""
         done = self.try_gnt("cluster", "verify", may_fail=True)

@@ -37,7 +37,8 @@ class Guest:
         text = self._cluster.gnt("instance", "info", self.name)
         match = re.search(r"on primary: (/\S+)", text)
         if match is None:
-            raise QaError(f"gnt-instance info {self.name} does not say where disk 0 is:\n{text}")
+            said = [line.strip() for line in text.splitlines() if "on primary" in line]
+            raise QaError(f"gnt-instance info {self.name} does not say where disk 0 is: {said}")
         return match[1]
 
     def check(self) -> int:

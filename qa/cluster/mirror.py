@@ -31,9 +31,14 @@ class End:
 
 
 def ends(cluster: Cluster, node: str) -> dict[int, End]:
-    """By minor, from /proc/drbd of the node."""
+    """By minor, as the node's kernel tells now."""
+    return parsed(cluster[node].sh("cat /proc/drbd"))
+
+
+def parsed(text: str) -> dict[int, End]:
+    """By minor, from what /proc/drbd says."""
     found, current = {}, None
-    for line in cluster[node].sh("cat /proc/drbd").splitlines():
+    for line in text.splitlines():
         match = _DEVICE.match(line)
         out = _OUT.search(line)
         if match and match[2] != "Unconfigured":

@@ -35,6 +35,7 @@ def cut_and_heal(cluster: Cluster, guest: Guest, what: str, networks: tuple[int,
         raise QaError(f"nobody says that the mirror of {guest.name} is broken: {status}, verify {said.status}")
     cluster["node3"].rejoin(networks)
     healed = mirror.wait_whole(cluster, "node2")
+    cluster.wait_for_nodes()
     mirror.expect(cluster, guest.name, primary="node2")
     work.say(f"let back in: whole after {healed:.1f} s, {guest.check()} records")
     cluster.gnt("cluster", "verify-disks")
@@ -52,7 +53,7 @@ def split(cluster: Cluster, guest: Guest) -> None:
     cluster["node3"].rejoin()
     wait_until(lambda: "StandAlone" in {end.connection for end in mirror.ends(cluster, "node2").values()},
                "the kernel sees the split brain", seconds=120)
-    wait_until(lambda: "node3" in cluster.gnt("node", "list", "--no-headers"), "node3 is back", seconds=60)
+    cluster.wait_for_nodes()
     info = cluster.gnt("instance", "info", guest.name)
     told = [line.strip() for line in info.splitlines() if "split" in line.lower()]
     work.say("split brain; gnt-instance info says: " + " | ".join(told))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qa import work
 from qa.cluster import faults, install
-from qa.cluster.cluster import Cluster, wait_until
+from qa.cluster.cluster import Cluster
 from qa.cluster.console import Console
 from qa.cluster.guest import SIZE, Guest
 from qa.work import QaError
@@ -111,7 +111,7 @@ def node_dies(cluster: Cluster, operation: Operation, call: str) -> str:
              f"{status} after {time.monotonic() - begin:.0f} s")
     if not deaths:
         raise QaError(f"job {job} ({operation.title}) never came to the end of {call}")
-    wait_until(lambda: "?" not in cluster.gnt("node", "list", "--no-headers"), "all node daemons are back", seconds=120)
+    cluster.wait_for_nodes()
     return status
 
 

@@ -27,8 +27,7 @@ def run(cluster: Cluster) -> None:
         cluster["node2"].start()
         cluster["node2"].wait_until_up()
         back = time.monotonic()
-        wait_until(lambda: "node2" in cluster.gnt("node", "list", "--no-headers", "-F", "offline == 0"),
-                   "node2 is known to be back", seconds=60)
+        cluster.wait_for_nodes()
         cluster.gnt("cluster", "verify-disks")
         mirror.wait_whole(cluster, "node3")
         work.say(f"node2 is in sync again {time.monotonic() - back:.1f} s after it was up")
