@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Calls about what is on disks: clearing a part, copying one disk onto another on this node."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ _ZEROS = bytes(BLOCK)
 
 Progress = Callable[[float, str], None]
 
+log = logging.getLogger(__name__)
+
 
 def disk_wipe(*, disk: Disk, start: int, size: int, progress: Progress) -> None:
-    with _opened(disk, os.O_WRONLY) as handle:
+    with opened(disk, os.O_WRONLY) as handle:
         for done in range(0, size * MIB, BLOCK):
             progress(done / (size * MIB), f"wiping, {done // MIB} of {size} MiB")
             write_all(handle, _ZEROS[:min(BLOCK, size * MIB - done)], start * MIB + done)
@@ -27,7 +30,7 @@ def disk_wipe(*, disk: Disk, start: int, size: int, progress: Progress) -> None:
 
 def disk_copy(*, source: Disk, target: Disk, progress: Progress) -> None:
     total = source.size * MIB
-    with _opened(source, os.O_RDONLY) as here, _opened(target, os.O_WRONLY) as there:
+    with opened(source, os.O_RDONLY) as here, opened(target, os.O_WRONLY) as there:
         for offset, block in blocks(here, total):
             progress(offset / total, f"copying, {offset // MIB} of {source.size} MiB")
             write_all(there, block, offset)
@@ -54,7 +57,7 @@ def write_all(handle: int, data: bytes, offset: int) -> None:
 
 
 @contextmanager
-def _opened(disk: Disk, flags: int) -> Iterator[int]:
+def opened(disk: Disk, flags: int) -> Iterator[int]:
     """The disk's file or device; errors on it become a sentence that names it."""
     path = path_of(disk)
     try:

@@ -24,7 +24,8 @@ _MODULE_OF = {**dict.fromkeys(("certificate_digest", "certificate_prepare", "cer
                               "certificates"),
               "restricted_command": "admin", "oob_run": "admin", "node_powercycle": "admin",
               "master_stop": "leader", "master_ip_start": "master_ip", "master_ip_stop": "master_ip",
-              "disk_wipe": "disk_data", "disk_copy": "disk_data",
+              "disk_wipe": "disk_data", "disk_copy": "disk_data", "disk_send": "disk_stream",
+              "disk_receive": "disk_stream",
               **dict.fromkeys(("instance_hotplug_obstacle", "instance_disk_add", "instance_disk_remove",
                                "instance_nic_add", "instance_nic_remove", "instance_disk_resized",
                                "instance_disk_exchange"), "hotplug")}

@@ -279,6 +279,16 @@ def disk_copy(source: Disk, target: Disk) -> None:
     """Copy everything from one opened disk onto another one on this node, which is at least as large."""
 
 
+@call(seconds=SLOW, task=True)
+def disk_receive(disk: Disk, source: str, listen: str, port: int) -> None:
+    """Fill the opened disk with what the node `source` (UUID) sends to this address, while `disk_send` runs there."""
+
+
+@call(seconds=SLOW, task=True)
+def disk_send(disk: Disk, target: str, host: str, port: int, compress: bool) -> None:
+    """Send everything on the opened disk to the node `target` (UUID), where `disk_receive` runs."""
+
+
 # --- mirrored disks ---
 
 

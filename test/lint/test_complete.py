@@ -25,7 +25,6 @@ for package in (gantry.opcodes, gantry.cmdlib):
 _BACKUP = "exports: reading and writing the files of `gnt-backup`"
 WITHOUT_UNIT: dict[str, str] = {
     "OP_BACKUP_EXPORT": _BACKUP, "OP_BACKUP_PREPARE": _BACKUP, "OP_BACKUP_REMOVE": _BACKUP,
-    "OP_INSTANCE_MOVE": "copying disks between nodes",
     "OP_TEST_DUMMY": "unit tests of other programs only: the format has it, nobody implements it",
 }
 """Opcodes of the wire format that the server refuses by name, and what they wait for.  May only lose entries."""

@@ -66,7 +66,7 @@ class DiskWorld(World):
 
     def __init__(self, config):
         self.devices, self.using, self.newest, self.seen = {}, {}, {}, {}
-        self.given_up = set()
+        self.given_up, self.incoming = set(), {}
         self._writes = itertools.count(1)
         super().__init__(config)
 
@@ -365,6 +365,16 @@ class DiskWorld(World):
         if target.drbd is not None:
             self._scribble(node, target, self.newest[target.uuid])
 
+    def _disk_receive(self, node, disk, source, listen, port):
+        self.incoming[port] = (node, disk)
+
+    def _disk_send(self, node, disk, target, host, port, compress):
+        there, new = self.incoming.pop(port)
+        assert (there, new.uuid, host) == (target, disk.uuid, self.config.nodes[there].secondary_ip)
+        assert node in self.files[self._place(node, disk)].open_on
+        assert there in self.files[self._place(there, new)].open_on
+        self.files[self._place(there, new)].content = self.files[self._place(node, disk)].content
+
     # --- guests ----------------------------------------------------------------------------------------
 
     def _instance_disk_add(self, node, instance, hypervisor, disk, index, owner_epoch):
@@ -392,6 +402,11 @@ class DiskWorld(World):
                 self._scribble(node, new, self.newest[new.uuid])
                 used[place] = new
                 self._disks_close(node, [old], instance)
+
+    def _instance_start(self, node, spec, paused):
+        answer = super()._instance_start(node, spec, paused)
+        self.using[spec.uuid] = [item.disk for item in spec.disks]
+        return answer
 
     def _instance_stop(self, node, instance, hypervisor, timeout, force):
         super()._instance_stop(node, instance, hypervisor, timeout, force)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A disk that goes from node to node: two ends in threads, real certificates, real files."""
+
+import os
+import socket
+import threading
+
+import pytest
+
+from gantry import paths
+from gantry.backend import disk_data, disk_stream
+from gantry.constants import DiskTemplate
+from gantry.errors import StorageError
+from gantry.objects.instance import Disk, FileLocation
+from support.nodes import ADDRESS, authority, make_root
+
+MIB = 1 << 20
+ONE, TWO = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
+
+
+def quiet(fraction, message):
+    assert 0.0 <= fraction <= 1.0
+    assert message
+
+
+class Ends:
+    """Two nodes in one process: each end's certificates are read when its connection is made."""
+
+    def __init__(self, tmp_path, monkeypatch):
+        self.roots = {ONE: make_root(tmp_path / "one", ONE, "node1"), TWO: make_root(tmp_path / "two", TWO, "node2")}
+        self.folder, self.here = tmp_path, threading.local()
+        monkeypatch.setattr(disk_stream, "MEET_SECONDS", 1.5)
+        monkeypatch.setattr(paths, "here", lambda: self.roots[self.here.node])
+        monkeypatch.setattr(disk_data, "path_of", lambda disk: self.folder / disk.file.path)
+        with socket.create_server((ADDRESS, 0)) as server:
+            self.port = server.getsockname()[1]
+
+    def disk(self, name, size=10, uuid="d1"):
+        return Disk(uuid=uuid, name="", dev_type=DiskTemplate.FILE, size=size, file=FileLocation(path=name))
+
+    def as_node(self, node, call, **args):
+        self.here.node = node
+        return call(progress=quiet, **args)
+
+    def copy(self, source, target, *, compress=False):
+        """The errors of both ends."""
+        failed = []
+
+        def receive():
+            try:
+                self.as_node(TWO, disk_stream.disk_receive, disk=target, source=ONE, listen=ADDRESS, port=self.port)
+            except StorageError as err:
+                failed.append(err)
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        try:
+            self.as_node(ONE, disk_stream.disk_send, disk=source, target=TWO, host=ADDRESS, port=self.port,
+                         compress=compress)
+        except StorageError as err:
+            failed.append(err)
+        thread.join()
+        return failed
+
+
+@pytest.fixture
+def ends(tmp_path, monkeypatch):
+    return Ends(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_all_of_it_arrives(ends, compress):
+    content = os.urandom(5 * MIB) + bytes(4 * MIB) + b"end" * (MIB // 3) + b"!"
+    (ends.folder / "a").write_bytes(content)
+    with (ends.folder / "b").open("wb") as file:
+        file.truncate(10 * MIB)
+    assert len(content) == 10 * MIB
+    assert ends.copy(ends.disk("a"), ends.disk("b"), compress=compress) == []
+    assert (ends.folder / "b").read_bytes() == content
+
+
+def test_a_source_that_is_too_short(ends):
+    (ends.folder / "a").write_bytes(bytes(3 * MIB))
+    (ends.folder / "b").write_bytes(b"")
+    texts = " ".join(map(str, ends.copy(ends.disk("a"), ends.disk("b"))))
+    assert "ends after 3 of 10 MiB" in texts
+    assert "ended the copy before its end" in texts
+
+
+def test_another_disk_is_not_taken(ends):
+    for name in "ab":
+        (ends.folder / name).write_bytes(bytes(10 * MIB))
+    texts = " ".join(map(str, ends.copy(ends.disk("a", uuid="d9"), ends.disk("b"))))
+    assert "another disk is sent" in texts
+
+
+def test_another_node_is_turned_away(ends):
+    for name in "ab":
+        (ends.folder / name).write_bytes(bytes(10 * MIB))
+    ends.roots[ONE] = make_root(ends.folder / "three", "33333333-cccc-4000-8000-000000000003", "node3")
+    texts = [str(err) for err in ends.copy(ends.disk("a"), ends.disk("b"))]
+    assert any("did not call" in text for text in texts)
+    assert len(texts) == 2
+
+
+def test_a_node_of_another_cluster_is_turned_away(ends):
+    for name in "ab":
+        (ends.folder / name).write_bytes(bytes(10 * MIB))
+    ends.roots[ONE] = make_root(ends.folder / "three", ONE, "node1", issuer=authority("other.example.org"))
+    texts = [str(err) for err in ends.copy(ends.disk("a"), ends.disk("b"))]
+    assert any("did not call" in text for text in texts)
+
+
+def test_nobody_listens(ends):
+    (ends.folder / "a").write_bytes(bytes(10 * MIB))
+    with pytest.raises(StorageError, match="cannot be reached"):
+        ends.as_node(ONE, disk_stream.disk_send, disk=ends.disk("a"), target=TWO, host=ADDRESS, port=ends.port,
+                     compress=False)
