@@ -16,6 +16,8 @@ FIRST_PORT, LAST_PORT = 11000, 14999
 """TCP ports for VNC, SPICE and DRBD."""
 
 MAX_DISKS, MAX_NICS = 16, 8
+DRBD_META_SIZE = 128
+"""MiB of metadata at each end of a mirrored disk; enough for 4 TiB of data."""
 MAX_TAGS, MAX_TAG_LENGTH = 4096, 128
 
 LUXI_END = b"\x03"

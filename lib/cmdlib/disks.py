@@ -9,7 +9,7 @@ from typing import Any
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.constants import MAX_DISKS, DiskTemplate
+from gantry.constants import DRBD_META_SIZE, MAX_DISKS, DiskTemplate
 from gantry.errors import NoResources, NotFound, NotUnique, WrongInput, WrongState
 from gantry.objects.instance import Disk, FileLocation, Instance, LvmLocation
 from gantry.utils.units import format_size
@@ -24,8 +24,6 @@ KEYS = {DiskTemplate.PLAIN: COMMON_KEYS | {"vg", "adopt"}, DiskTemplate.DRBD: CO
 """What can be set of a new disk, where it is more than the common keys."""
 CREATE_RATE, WIPE_RATE = 500.0, 100.0
 """MiB a second that making a disk is expected to take, for progress."""
-META_SIZE = 128
-"""MiB of metadata at each end of a mirrored disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +242,7 @@ def wanted_room(config: Config, where: Layout, disks: Iterable[Disk]) -> Room:
         elif disk.drbd is not None:
             for end in disk.drbd.ends:
                 add(end.node, ("lvm-vg", end.data.vg), disk.size)
-                add(end.node, ("lvm-vg", end.meta.vg), META_SIZE)
+                add(end.node, ("lvm-vg", end.meta.vg), DRBD_META_SIZE)
     return found
 
 

@@ -10,7 +10,7 @@ from gantry.cmdlib.mirror_state import States
 from gantry.cmdlib.replace_disks import Replacement, Swap
 from gantry.cmdlib.view import View
 from gantry.config import effective
-from gantry.constants import DiskTemplate
+from gantry.constants import DRBD_META_SIZE, DiskTemplate
 from gantry.errors import WrongInput, WrongState
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, LvmLocation
@@ -139,7 +139,7 @@ class InstanceReplaceDisksUnit(LogicalUnit[InstanceReplaceDisks, Seen], op=Insta
         room: disks.Room = {node.uuid: {}}
         for swap in swaps:
             end = swap.new_end(node.uuid)
-            for unit, size in ((end.data.vg, swap.new.size), (end.meta.vg, disks.META_SIZE)):
+            for unit, size in ((end.data.vg, swap.new.size), (end.meta.vg, DRBD_META_SIZE)):
                 key = ("lvm-vg", unit)
                 room[node.uuid][key] = room[node.uuid].get(key, 0) + size
         await disks.require_room(view, room)

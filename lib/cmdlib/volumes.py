@@ -6,8 +6,7 @@ For operations that exchange volumes while the disk stays: removing the disk wou
 
 from dataclasses import replace
 
-from gantry.cmdlib import disks
-from gantry.constants import DiskTemplate
+from gantry.constants import DRBD_META_SIZE, DiskTemplate
 from gantry.objects import codec
 from gantry.objects.instance import Disk, DrbdEnd, LvmLocation
 from gantry.objects.plan import Action, Several, Task
@@ -20,7 +19,7 @@ def data(disk: Disk, end: DrbdEnd) -> Disk:
 
 def meta(disk: Disk, end: DrbdEnd) -> Disk:
     """The volume with the mirror's metadata."""
-    return _volume(disk, end, end.meta, disks.META_SIZE)
+    return _volume(disk, end, end.meta, DRBD_META_SIZE)
 
 
 def plain(disk: Disk) -> Disk:

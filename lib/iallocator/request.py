@@ -11,15 +11,13 @@ from typing import Any
 
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.constants import AdminState, DiskTemplate
+from gantry.constants import DRBD_META_SIZE, AdminState, DiskTemplate
 from gantry.objects.cluster import Cluster, Node, NodeGroup
 from gantry.objects.instance import Disk, Instance, Nic
 from gantry.objects.node import NodeInfo, StorageUnit
 from gantry.utils.names import nice_key
 
 VERSION = 2
-DRBD_META = 128
-"""MiB of metadata that a DRBD disk takes."""
 HOST_CPUS = 1
 """CPUs that are counted as the host's own."""
 WITHOUT_SPACE = frozenset({DiskTemplate.DISKLESS, DiskTemplate.BLOCKDEV})
@@ -152,7 +150,7 @@ def space(template: DiskTemplate, sizes: Sequence[int]) -> int:
     """MiB that disks of these sizes take."""
     if template in WITHOUT_SPACE:
         return 0
-    return sum(sizes) + (DRBD_META * len(sizes) if template is DiskTemplate.DRBD else 0)
+    return sum(sizes) + (DRBD_META_SIZE * len(sizes) if template is DiskTemplate.DRBD else 0)
 
 
 def storage_unit(cluster: Cluster) -> tuple[str, str] | None:

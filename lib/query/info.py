@@ -9,13 +9,13 @@ from typing import Any
 
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.constants import DiskTemplate
+from gantry.constants import DRBD_META_SIZE, DiskTemplate
 from gantry.objects.cluster import Network
 from gantry.objects.instance import Disk, Nic
 from gantry.query import instance_live, mirrors, resource_instance
 from gantry.query.live import Nodes
 from gantry.query.mirrors import State
-from gantry.query.resource_instance import DRBD_METADATA, NOT_SHOWN, InstanceRow, template
+from gantry.query.resource_instance import NOT_SHOWN, InstanceRow, template
 from gantry.query.world import World
 from gantry.rpc import calls
 
@@ -110,7 +110,7 @@ def _volumes(disk: Disk, node: str) -> tuple[Disk, ...]:
         return ()
     return tuple(replace(disk, uuid=f"{disk.uuid}.{what}", name="", dev_type=DiskTemplate.PLAIN, drbd=None, lvm=place,
                          size=size, nodes=(node,), spindles=None)
-                 for what, place, size in (("data", end.data, disk.size), ("meta", end.meta, DRBD_METADATA)))
+                 for what, place, size in (("data", end.data, disk.size), ("meta", end.meta, DRBD_META_SIZE)))
 
 
 def _disk(row: InstanceRow, index: int, disk: Disk, statuses: Statuses) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from gantry.config import effective
-from gantry.constants import AdminState, DiskTemplate
+from gantry.constants import DRBD_META_SIZE, AdminState, DiskTemplate
 from gantry.objects import codec
 from gantry.objects.base import Params
 from gantry.objects.cluster import Node
@@ -20,8 +20,6 @@ from gantry.query.instance_params import aliases, indexed_fields, parameter_fiel
 from gantry.query.mirrors import State
 from gantry.query.world import Context, Resource, World, table
 
-DRBD_METADATA = 128
-"""MiB that a DRBD disk takes beside its data."""
 NO_SPACE = frozenset({DiskTemplate.DISKLESS, DiskTemplate.BLOCKDEV})
 NOT_SHOWN = GLOBAL | {"xen_cmd"}
 
@@ -85,7 +83,7 @@ def template(row: InstanceRow) -> str:
 
 
 def disk_usage(row: InstanceRow) -> int:
-    return sum(disk.size + (DRBD_METADATA if disk.dev_type == DiskTemplate.DRBD else 0)
+    return sum(disk.size + (DRBD_META_SIZE if disk.dev_type == DiskTemplate.DRBD else 0)
                for disk in row.disks if disk.dev_type not in NO_SPACE)
 
 
