@@ -10,7 +10,7 @@ from typing import Any
 
 from gantry.cmdlib.base import ALL, Locks, LogicalUnit
 from gantry.cmdlib.view import View
-from gantry.errors import Error, WrongInput
+from gantry.errors import BadEnvironment, Error, WrongInput
 from gantry.objects.cluster import Node
 from gantry.objects.plan import Action, Call, Master, Plan, Several, Step, Update, ref
 from gantry.opcodes.cluster import ClusterRenewCrypto
@@ -22,7 +22,7 @@ MADE = "made"
 @dataclass(frozen=True)
 class Seen:
     """`nodes` that are not marked offline, the master last.  `certs`: the list of candidates' certificates now.
-    `digests`: what the nodes have, where that is only to be recorded.
+    `digests`: what the nodes have; other ones than are recorded, where an administrator replaced the cluster's.
     """
 
     cluster: str
@@ -46,15 +46,18 @@ class ClusterRenewCryptoUnit(LogicalUnit[ClusterRenewCrypto, Seen], op=ClusterRe
                                     "use what distributes them")
         nodes = sorted(view.config.online_nodes(), key=lambda node: (node.uuid == cluster.master_node, node.name))
         digests: dict[str, str] = {}
-        if not self.op.node_certificates:
-            answers = await view.nodes.call_many([node.uuid for node in nodes], calls.certificate_digest)
-            for node in nodes:
-                answer = answers[node.uuid]
-                if isinstance(answer, Error):
-                    view.warn(f"node {node.name} does not say which certificate it has: {answer}; when it comes back, "
-                              f"add it again (gnt-node add --readd {node.name})")
-                else:
-                    digests[node.uuid] = answer
+        answers = await view.nodes.call_many([node.uuid for node in nodes], calls.certificate_digest)
+        for node in nodes:
+            answer = answers[node.uuid]
+            if not isinstance(answer, Error):
+                digests[node.uuid] = answer
+            elif self.op.node_certificates:
+                raise BadEnvironment(detail=f"Node {node.name} cannot be asked for its certificate: {answer}; to "
+                                            "renew those of the others, mark it offline (gnt-node modify -O yes "
+                                            f"{node.name})")
+            else:
+                view.warn(f"node {node.name} does not say which certificate it has: {answer}; when it comes back, "
+                          f"add it again (gnt-node add --readd {node.name})")
         return Seen(cluster.uuid, tuple(nodes), dict(cluster.candidate_certs), digests)
 
     def plan(self, seen: Seen) -> Plan:
@@ -74,7 +77,8 @@ class ClusterRenewCryptoUnit(LogicalUnit[ClusterRenewCrypto, Seen], op=ClusterRe
 
     def _renew(self, seen: Seen) -> Plan:
         made = {node.uuid: ref(MADE, place) for place, node in enumerate(seen.nodes)}
-        both = seen.certs | {f"{uuid}-new": digest for uuid, digest in made.items() if uuid in seen.certs}
+        present = {uuid: digest for uuid, digest in seen.digests.items() if uuid in seen.certs}
+        both = seen.certs | present | {f"{uuid}-new": digest for uuid, digest in made.items() if uuid in seen.certs}
         new = seen.certs | {uuid: digest for uuid, digest in made.items() if uuid in seen.certs}
         final: list[Action] = [Update(table="nodes", uuid=uuid, fields={"certificate": digest})
                                for uuid, digest in made.items()]
@@ -82,7 +86,7 @@ class ClusterRenewCryptoUnit(LogicalUnit[ClusterRenewCrypto, Seen], op=ClusterRe
             Step(title=f"making new certificates on {len(seen.nodes)} nodes", key=MADE, weight=2.0,
                  action=Several(actions=[Call(node=node.uuid, call="certificate_prepare") for node in seen.nodes]),
                  undo=Several(actions=[Call(node=node.uuid, call="certificate_drop") for node in seen.nodes])),
-            Step(title="", action=_certs(seen.cluster, both), undo=_certs(seen.cluster, seen.certs)),
+            Step(title="", action=_certs(seen.cluster, both), undo=_certs(seen.cluster, seen.certs | present)),
             _tell("telling all nodes of the new certificates"),
             *(Step(title=f"node {node.name} begins to use its new certificate", no_return=True,
                    may_fail=node is not seen.nodes[-1], action=Call(

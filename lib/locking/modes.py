@@ -82,6 +82,6 @@ def _level(level: str, shared: frozenset[str], exclusive: frozenset[str],
     if shared == ALL:
         return [((place, ""), Mode.S, False)]
     locks = [((place, ""), Mode.IX if exclusive else Mode.IS, False)]
-    for name in sorted(shared | exclusive):
+    for name in sorted((shared | exclusive) - {""}):  # what has no name has no lock, it will be refused
         locks.append(((place, name), Mode.X if name in exclusive else Mode.S, opportunistic))
     return locks
