@@ -49,18 +49,17 @@ class DrbdStorage(Mirror, names=("drbd",)):
         one = device.side(disk)
         end = device.look().ends.get(one.minor)
         if end is not None and not _is_on(one, end):  # it has got other volumes: these ones are left over
-            _remove_volumes(one)
+            lvm_volumes.remove(one.data, one.meta)
             return
         device.down(one)
-        _remove_volumes(one)
+        lvm_volumes.remove(one.data, one.meta)
         owner.forget_local(disk)
 
     def assemble(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
         one = device.side(disk)
         owner.claim_local(disk, epoch=owner_epoch, instance=instance)
         device.load_module()
-        lvm_volumes.activate(one.data)
-        lvm_volumes.activate(one.meta)
+        lvm_volumes.activate(one.data, one.meta)
         device.bring_up(one, device.look())
         device.connect(one, dual_primary=None)
         return str(one.path)
@@ -135,8 +134,7 @@ class DrbdStorage(Mirror, names=("drbd",)):
         if one.minor != two.minor:
             raise StorageError(detail=f"{one.shown} keeps its minor when its volumes are replaced, it cannot become "
                                       f"{two.minor}")
-        lvm_volumes.activate(two.data)
-        lvm_volumes.activate(two.meta)
+        lvm_volumes.activate(two.data, two.meta)
         end = _within_reach(one)
         if end.disk != "Diskless" and device.shown(one.minor).data == str(lvm_volumes.device(two.data)):
             return
@@ -214,11 +212,6 @@ def _is_on(one: Side, end: End) -> bool:
     if end.disk == "Diskless":
         return end.role != "Primary"
     return device.shown(one.minor).data == str(lvm_volumes.device(one.data))
-
-
-def _remove_volumes(one: Side) -> None:
-    for where in (one.data, one.meta):
-        lvm_volumes.remove(where)
 
 
 def _drop(where: LvmLocation) -> None:

@@ -33,7 +33,7 @@ class LvmStorage(Storage, names=("plain",)):
         owner.forget_local(disk)
 
     def open(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
-        path = lvm_volumes.activate(_location(disk))
+        [path] = lvm_volumes.activate(_location(disk))
         owner.claim_local(disk, epoch=owner_epoch, instance=instance, opened=True)
         return str(path)
 

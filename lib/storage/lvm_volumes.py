@@ -65,10 +65,10 @@ def make(wanted: Wanted, *, wipe: bool, progress: Progress) -> None:
         if present.size < wanted.size * MIB:
             raise StorageError(detail=f"{_shown(where)} is there already with "
                                       f"{present.size // MIB} MiB instead of {wanted.size} MiB")
-        activate(where)
+        _bring_up(present)
         return
     if present is not None:
-        remove(where)
+        _take_away(present)
     try:
         _change(lvm_commands.create(where, wanted.size, stripes=_stripes(wanted), tag=NEW, devices=_devices(wanted)))
         _appeared(where)
@@ -93,11 +93,16 @@ def clear(where: LvmLocation, size: int, *, whole: bool, progress: Progress) -> 
         command.run(lvm_commands.zero(str(device(where)), start, length), seconds=3600)
 
 
-def remove(where: LvmLocation) -> None:
-    """Harmless when it is gone; raises StorageError while something has it open."""
-    present = find().get(where)
-    if present is None:
-        return
+def remove(*places: LvmLocation) -> None:
+    """Harmless when they are gone; raises StorageError while something has one open."""
+    present = find()
+    for where in places:
+        if where in present:
+            _take_away(present[where])
+
+
+def _take_away(present: Volume) -> None:
+    where = present.location
     if present.open and not retry.wait_for(lambda: not _is_open(where), seconds=REMOVE_SECONDS,
                                               waits=retry.growing(0.2)):
         raise StorageError(detail=f"{_shown(where)} cannot be removed: it is in use; stop what "
@@ -105,11 +110,17 @@ def remove(where: LvmLocation) -> None:
     _change(lvm_commands.remove(where))
 
 
-def activate(where: LvmLocation) -> Path:
-    """The device, which is there then; raises StorageError when there is no such volume."""
-    present = find().get(where)
-    if present is None:
-        raise StorageError(detail=f"{_shown(where)} is not there")
+def activate(*places: LvmLocation) -> list[Path]:
+    """Their devices, which are there then; raises StorageError when there is no such volume."""
+    present = find()
+    for where in places:
+        if where not in present:
+            raise StorageError(detail=f"{_shown(where)} is not there")
+    return [_bring_up(present[where]) for where in places]
+
+
+def _bring_up(present: Volume) -> Path:
+    where = present.location
     if not present.active or not device(where).exists():
         _change(lvm_commands.activate(where))
     return _appeared(where)
