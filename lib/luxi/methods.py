@@ -15,7 +15,7 @@ from gantry.luxi.protocol import BadRequest, Ready
 from gantry.luxi.server import Method
 from gantry.objects.plan import Delete, Put, Update
 from gantry.opcodes.base import decode
-from gantry.query import query, resource_cluster
+from gantry.query import operating_systems, query, resource_cluster
 from gantry.query.fields import Missing
 from gantry.query.objects import InstanceObjects
 from gantry.query.resource_job import JobRow
@@ -222,6 +222,11 @@ async def query_metrics(services: Services) -> dict[str, Any]:
     return counting.snapshot()
 
 
+async def query_operating_systems(services: Services, fields: list[str]) -> list[list[Any]]:
+    """For the remote API, which must not wait for a job behind others to tell what can be installed."""
+    return await operating_systems.listed(services, fields)
+
+
 async def query_config_values(services: Services, fields: list[str]) -> list[Any]:
     cluster = services.config.cluster
     values = {
@@ -297,6 +302,7 @@ METHODS: Mapping[str, tuple[Run, Sequence[Arg]]] = {
     "QueryFilters": (query_filters, (arg.NAMES, arg.FIELDS)),
     "QueryClusterInfo": (query_cluster_info, ()),
     "QueryMetrics": (query_metrics, ()),
+    "QueryOperatingSystems": (query_operating_systems, (arg.FIELDS,)),
     "QueryConfigValues": (query_config_values, (arg.FIELDS,)),
     "QueryTags": (query_tags, (Arg("kind", arg.TEXT), Arg("name", arg.TEXT, optional=True))),
     "SetWatcherPause": (set_watcher_pause, (Arg("until", arg.NUMBER, optional=True),)),

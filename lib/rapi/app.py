@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The remote API as a WSGI application: who calls, what they want, and the answer as JSON.
 
-A server may put into the environment: `gantry.gone`, a function that tells whether the client has hung up,
-`gantry.detach`, a function that takes the connection over for a stream of events, and `gantry.hold`, one that takes it
-over until the answer is there.
+A server may put into the environment: `gantry.detach`, a function that takes the connection over for a stream
+of events, and `gantry.hold`, one that takes it over until the answer is there.
 """
 
 import json
@@ -135,7 +134,7 @@ class App:
             request = Request(
                 method=endpoint.method, path=_path(environ), query_string=environ.get("QUERY_STRING", ""),
                 content_type=environ.get("CONTENT_TYPE", ""), source=lambda: _body(environ), door=self._door,
-                caller=caller, gone=environ.get("gantry.gone", lambda: False), names=names, resource=endpoint.resource,
+                caller=caller, names=names, resource=endpoint.resource,
                 last_event=environ.get("HTTP_LAST_EVENT_ID", ""), detach=environ.get("gantry.detach"),
                 waits=self._waits if "gantry.hold" in environ else None)
             return self._run(endpoint, request, environ), caller, resource

@@ -9,7 +9,7 @@ from typing import Any
 import gantry
 from gantry.rapi import schemas
 from gantry.rapi.access import Need
-from gantry.rapi.endpoint import STREAM, Argument, Endpoint, Schema, look
+from gantry.rapi.endpoint import STREAM, TAG, Argument, Endpoint, Schema, look
 from gantry.rapi.objects import FILTERS, GROUPS, INSTANCES, JOB_BULK, NETWORKS, NODES
 from gantry.rapi.of_instances import CREATE, VERSION
 from gantry.rapi.of_jobs import JOBS, RESOURCES
@@ -108,13 +108,14 @@ def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _argument(argument: Argument) -> dict[str, Any]:
-    schema: Schema = {"type": "string", "minLength": 1}
+    """A blank value of one that may be left out is as if it were left out."""
+    schema: Schema = {"type": "string"} | ({"minLength": 1} if argument.needed else {})
     if argument.flag:
         schema = {"type": "integer", "enum": [0, 1]}
     elif argument.values:
         schema = {"type": "string", "enum": list(argument.values)}
     elif argument.many:
-        schema = {"type": "array", "minItems": 1, "items": schema}
+        schema = {"type": "array", "minItems": 1, "items": schemas.TAG if argument is TAG else schema}
     return {"name": argument.name, "in": "query", "required": argument.needed, "description": argument.doc,
             "schema": schema}
 

@@ -38,9 +38,9 @@ class Later:
 @dataclass(kw_only=True)
 class Request:
     """`names`: parts of the path by name.  `source`: gives the bytes of the body, when first asked.
-    `gone`: whether the client has hung up.  `resource`: the path's name in reason trails;
-    `extra_reason`: more entries for them.  `last_event`: the header Last-Event-ID.  `detach`: answer 200 with these
-    headers, and take the connection over.  `waits`: for answers that come `Later`.
+    `resource`: the path's name in reason trails; `extra_reason`: more entries for them.
+    `last_event`: the header Last-Event-ID.  `detach`: answer 200 with these headers, and take the connection over.
+    `waits`: for answers that come `Later`.
     """
 
     method: str
@@ -50,7 +50,6 @@ class Request:
     source: Callable[[], bytes] = bytes
     door: Door
     caller: Caller
-    gone: Callable[[], bool] = lambda: False
     names: Mapping[str, str] = field(default_factory=dict)
     resource: str = ""
     extra_reason: Sequence[Sequence[Any]] = ()

@@ -12,19 +12,29 @@ from gantry.query.query import RESOURCES
 from gantry.rapi.endpoint import Job, Schema
 
 _TEXT: Schema = {"type": "string"}
+TAG: Schema = {**_TEXT, "pattern": "^[A-Za-z0-9_.+*/:@-]+$", "maxLength": 128}
+
+
+def _rows(*columns: Schema) -> Schema:
+    """A list of lists, each with these parts."""
+    return {"type": "array", "items": {"type": "array", "prefixItems": list(columns), "minItems": len(columns),
+                                       "maxItems": len(columns)}}
+
+
 _BY_KIND: dict[int, Schema] = {
     id(kind): schema for kind, schema in (
         (types.ANY, {}), (types.BOOL, {"type": "boolean"}), (types.STR, _TEXT),
         (types.NESTR, {**_TEXT, "minLength": 1}), (types.FLOAT, {"type": "number"}),
         (types.SECONDS, {"type": "number", "minimum": 0}),
         (types.DICT, {"type": "object"}), (types.LIST, {"type": "array"}),
-        (types.SIZE, {"type": ["integer", "string"]}), (types.TAG, {**_TEXT, "pattern": "^[A-Za-z0-9_.+*/:@-]+$"}),
+        (types.SIZE, {"type": ["integer", "string"]}), (types.TAG, TAG),
         (types.BEPARAMS, {"type": "object"}), (types.DISK, {"type": "object"}),
         (types.IPV4, {**_TEXT, "format": "ipv4"}), (types.IPV6, {**_TEXT, "format": "ipv6"}),
         (types.IPV4_NET, {**_TEXT, "minLength": 1}), (types.IPV6_NET, {**_TEXT, "minLength": 1}),
         (types.PRIORITY, {"type": "integer", "enum": [-10, 0, 10]}), (types.JOB_ID, {"type": ["integer", "string"]}),
-        (types.REASON, {"type": "array", "items": {"type": "array", "minItems": 3, "maxItems": 3}}),
-        (types.DEPENDS, {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}}),
+        (types.REASON, _rows(_TEXT, _TEXT, {"type": "integer"})),
+        (types.DEPENDS, _rows({"type": "integer", "minimum": 1}, {"type": "array", "items": {
+            "enum": ["success", "error", "canceled"]}})),
         (types.EXPORT_TARGET, {"type": ["string", "array"]}),
     )}
 _INTEGER = re.compile(r"int(?: (?:>= )?(-?\d+)(?:\.\.(-?\d+))?)?")

@@ -196,7 +196,6 @@ class _Gateway(wsgi.Gateway_10):
 
     def get_environ(self) -> Environ:  # type: ignore[override]  # its stub says None
         environ: Environ = super().get_environ()  # type: ignore[no-untyped-call]  # cheroot has no types
-        environ["gantry.gone"] = self.req.conn.gone
         environ["gantry.detach"] = self._detach
         environ["gantry.hold"] = self._hold
         return environ

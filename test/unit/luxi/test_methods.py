@@ -29,7 +29,7 @@ def test_every_method_is_there():
         "ArchiveJob AutoArchiveJobs Query QueryFields QueryJobs QueryInstances QueryNodes QueryGroups QueryNetworks "
         "QueryExports QueryFilters QueryConfigValues QueryClusterInfo QueryTags ReplaceFilter DeleteFilter "
         "SetDrainFlag SetWatcherPause "
-        "QueryInstanceObjects QueryMetrics")
+        "QueryInstanceObjects QueryMetrics QueryOperatingSystems")
     assert METHODS.keys() == set(names.split())
 
 

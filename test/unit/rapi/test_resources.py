@@ -9,6 +9,7 @@ from gantry.errors import LuxiError, RemoteError
 from gantry.luxi.client import NoMaster, NotPermitted, TimedOut
 from gantry.luxi.protocol import RequestRefused
 from gantry.rapi.objects import FILTER, GROUP, INSTANCE, JOB, JOB_BULK, NETWORK, NODE
+from gantry.rapi.of_cluster import OS_BULK
 from gantry.rapi.routes import all_endpoints
 from support.rapi import ADMIN, PLAIN, READER, FakeDoor, application, ask
 
@@ -449,44 +450,14 @@ def test_a_trail_in_the_body_comes_first(app, door):
     assert door.jobs[0][0]["reason"][0] == ["me", "why", 5]
 
 
-class Os:
-    """A job that lists operating systems."""
-
-    rows = (["debian", ["small", "large"]], ["empty", []])
-
-    def __init__(self, door, *, end="success"):
-        self.door, self.end, self.asked = door, end, 0
-        door.answers |= {"WaitForJobChange": self.wait, "CancelJob": [True, ""], "QueryJobs": self.result}
-
-    def wait(self, *args):
-        self.asked += 1
-        return [["running"], []] if self.asked == 1 else [[self.end], []]
-
-    def result(self, ids, fields):
-        return [[[list(self.rows)]]]
-
-
 def test_operating_systems(app, door):
-    Os(door)
+    rows = {("name", "variants"): [["debian", ["small", "large"]], ["empty", []]],
+            OS_BULK: [["debian", True, [], [["x", "help"]], [20], False, False, True]]}
+    door.answers["QueryOperatingSystems"] = lambda fields: rows[tuple(fields)]
     assert ask(app, "GET", "/2/os").body == ["debian+small", "debian+large", "empty"]
-    assert door.ops == [op("OS_DIAGNOSE", output_fields=["name", "variants"], names=[], priority=-10)]
-
-
-def test_operating_systems_that_cannot_be_listed(app, door):
-    Os(door, end="error")
-    assert ask(app, "GET", "/2/os").status == 500
-
-
-def test_a_client_that_hangs_up_has_its_job_canceled(app, door):
-    Os(door)
-
-    def gone():
-        return True
-    told = []
-    app({"REQUEST_METHOD": "GET", "REQUEST_URI": "/2/os", "QUERY_STRING": "", "gantry.gone": gone},
-        lambda status, headers: told.append(status))
-    assert told[0].startswith("504")
-    assert ("CancelJob", [101]) in door.calls
+    found, = ask(app, "GET", "/2/os?bulk=1").body
+    assert found["parameters"] == [{"name": "x", "description": "help"}]
+    assert found.keys() == set(OS_BULK)
 
 
 def test_requests_are_noted_without_their_secrets(app, caplog):

@@ -95,16 +95,10 @@ def ask(sock, job=7, path=None, **body):
 
 def answer(sock):
     """(status, body)."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        part = sock.recv(65536)
-        assert part, data
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(next(line.split(b":")[1] for line in head.split(b"\r\n") if line.startswith(b"Content-Length")))
-    while len(body) < length:
-        body += sock.recv(65536)
-    return int(head.split()[1]), json.loads(body)
+    with sock.makefile("rb") as lines:
+        status = int(lines.readline().split()[1])
+        head = dict(line.split(b":", 1) for line in iter(lines.readline, b"\r\n"))
+        return status, json.loads(lines.read(int(head[b"Content-Length"])))
 
 
 def test_many_wait_and_take_no_thread(master, wait):
