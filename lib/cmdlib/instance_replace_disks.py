@@ -149,7 +149,8 @@ class InstanceReplaceDisksUnit(LogicalUnit[InstanceReplaceDisks, Seen], op=Insta
             "OLD_SECONDARY": config.nodes[old[0]].name})
         new = [node.uuid] if leaves is not None else []
         return Replacement(guest=guest, node=node, leaves=leaves, swaps=tuple(swaps), early=op.early_release,
-                           opens=mirror_state.is_down(states), wipe=config.cluster.prealloc_wipe_disks,
+                           opens=mirror_state.is_down(states), apart=mirror_state.is_apart(states),
+                           wipe=config.cluster.prealloc_wipe_disks,
                            hooks=hookenv.hooks(config, "mirrors-replace", env, pre=(guest.node.uuid, *new)))
 
 

@@ -66,6 +66,12 @@ def is_down(states: States) -> bool:
     return any(side(found).down for found in states.values())
 
 
+def is_apart(states: States) -> bool:
+    """Whether an end stands alone: it has given up looking for its peer."""
+    return any((state.get("mirror") or {}).get("connection") == "StandAlone" for found in states.values()
+               for state in found)
+
+
 def require_synced(guest: Guest, states: States, what: str, *, first: int = 0) -> None:
     """Refuse unless all disks have the newest data at both ends and are connected; `first`: index of the first disk."""
     for found in states.values():

@@ -37,7 +37,7 @@ class Replacement:
     """`node` gets new volumes; it is the new secondary if `leaves` is not None: the node that was it until now.
 
     `guest` has all disks, and the peers that can be asked.  `opens`: a disk is not brought up somewhere, all are for a
-    while.
+    while.  `apart`: an end stands alone, so after a split brain; what only the secondary has is given up then.
     """
 
     guest: steps.Guest
@@ -45,6 +45,7 @@ class Replacement:
     leaves: Node | None
     swaps: tuple[Swap, ...]
     opens: bool
+    apart: bool
     wipe: bool
     early: bool
     hooks: Hooks
@@ -135,12 +136,27 @@ def _new_volumes(seen: Replacement) -> list[Step]:
     """Under the same device, while the other end serves and fills it."""
     node = seen.node
     plan = [_filled_again(seen)] if seen.opens and not seen.guest.instance.disks_active else []
+    if seen.apart and node.uuid != seen.guest.node.uuid:
+        plan += _given_up(seen)
     plan += [Step(title=f"* exchanging the volumes of disk/{swap.index} on {node.name}", weight=1.0,
                  action=_replace("drbd_replace_local", node.uuid, swap.old, swap.new),
                  undo=_replace("drbd_replace_local", node.uuid, swap.new, swap.old)) for swap in seen.swaps]
     plan.append(Step(title=f"* connecting the disks of instance {seen.guest.name} on {node.name}",
                      action=mirror.assemble(after(seen), node.uuid), weight=steps.CALL_SECONDS))
     return plan
+
+
+def _given_up(seen: Replacement) -> list[Step]:
+    """The two ends talk again, and the secondary takes what the primary has: the operator chose that by replacing the
+    secondary's storage.
+    """
+    guest = replace(seen.guest, disks=tuple(swap.old for swap in seen.swaps))
+    primary, node = guest.node, seen.node
+    return [Step(title=f"* giving up what only {node.name} has of the disks of instance {guest.name}",
+                 action=steps.disks_call("drbd_discard", guest, node.uuid), weight=steps.CALL_SECONDS),
+            Step(title=f"* connecting the disks of instance {guest.name} on {primary.name}",
+                 action=mirror.connect(guest, primary.uuid, dual=False), weight=steps.CALL_SECONDS),
+            mirror.wait_connected(guest)]
 
 
 def _filled_again(seen: Replacement) -> Step:
