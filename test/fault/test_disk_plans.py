@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The master daemon is killed on its way through plans that change the disks of a running instance.
+
+The boundaries are enumerated from the stored plan: after a step that was not recorded, forward and back.  Started
+again, it ends the job, done or undone: no volume, minor or connection is left over.  Daemons and their programs cost
+seconds, so only every third boundary is tried here; the units' own tests cut the plans off at all of them.
+"""
+
+import pytest
+
+from support.disk_cluster import disk_cluster
+from support.disk_operations import OP_IDS, DiskOperation
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    with disk_cluster(tmp_path_factory.mktemp("c")) as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(nodes):
+    yield nodes
+    nodes.disarm()
+
+
+def some(points):
+    """Every third boundary, the last one among them."""
+    return [point for point in points if point.endswith(":after")][::-1][::3]
+
+
+def cut(operation, point, *, failing=""):
+    """Kill the master daemon at the point, start it again; the opcode, and how its job ended."""
+    cluster = operation.cluster
+    op = operation.prepare()
+    if failing:
+        cluster.arm("fail", failing)
+    armed = cluster.arm("kill", point)
+    job = cluster.submit_and_die(op)
+    assert job is not None
+    cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}", seconds=90)
+    cluster.died("gnt-masterd")
+    cluster.start("gnt-masterd")
+    return op, cluster.wait_job(job)
+
+
+@pytest.mark.parametrize("kind", OP_IDS)
+def test_killed_on_the_way(cluster, kind):
+    operation = DiskOperation(cluster, kind, {})
+    for point in some(operation.points_forward(operation.stored_plan())):
+        op, job = cut(operation, point)
+        assert job["status"] == "success", (point, job)
+        operation.ended(op, job)
+    cluster.verify()
+
+
+@pytest.mark.parametrize("kind", ["replace", "convert"])
+def test_killed_on_the_way_back(cluster, kind):
+    operation = DiskOperation(cluster, kind, {})
+    failing, points = operation.points_back(operation.stored_plan())
+    for point in some(points):
+        op, job = cut(operation, point, failing=failing)
+        assert job["status"] == "error", (point, job)
+        operation.ended(op, job)
+    cluster.verify()
