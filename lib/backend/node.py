@@ -81,7 +81,7 @@ def node_leave() -> None:
     for path in (*here.state.glob("cluster.db*"), *here.state.glob(f"{here.term.name}*"), here.reissued,
                  here.node_certificate, here.cluster_certificate, *here.rapi_files().values()):
         path.unlink(missing_ok=True)
-    for folder in (here.tasks, here.vm_specs):
+    for folder in (here.tasks, here.vm_specs, here.owners):
         shutil.rmtree(folder, ignore_errors=True)
     sync_folder(here.state)
 

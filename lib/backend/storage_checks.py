@@ -10,8 +10,6 @@ from gantry.objects.node import DrbdFacts, NodeProblem
 from gantry.storage import drbd_device, lvm_volumes
 
 MIB = 1 << 20
-MODULE_VERSIONS = ("8.4",)
-"""Of the kernel's DRBD: those whose commands the driver speaks."""
 
 
 def volume_group(name: str) -> Iterator[NodeProblem]:
@@ -45,9 +43,6 @@ def drbd(helper: str) -> tuple[DrbdFacts | None, list[NodeProblem]]:
     except Error as err:
         return None, [NodeProblem(code="ENODEDRBD", message=f"DRBD does not say what there is: {err}")]
     problems = []
-    if not version.startswith(MODULE_VERSIONS):
-        problems.append(NodeProblem(code="ENODEDRBD", message=f"the kernel's DRBD has version {version}, this software "
-                                                              f"works with {' and '.join(MODULE_VERSIONS)}"))
     present = _helper()
     if helper and present != helper:
         problems.append(NodeProblem(code="ENODEDRBDHELPER", message=(

@@ -83,11 +83,15 @@ class DrbdStorage(Mirror, names=("drbd",)):
         return self._opened(disk, path, instance, owner_epoch)
 
     def demote(self, disk: Disk, *, instance: str) -> None:
-        device.demote(device.side(disk))
+        one = device.side(disk)
+        if not _is_foreign(one):
+            device.demote(one)
         owner.release_local(disk)
 
     def close(self, disk: Disk, *, instance: str) -> None:
-        device.down(device.side(disk))
+        one = device.side(disk)
+        if not _is_foreign(one):
+            device.down(one)
         owner.release_local(disk)
 
     def status(self, disk: Disk) -> DiskStatus:
@@ -212,6 +216,13 @@ def _is_on(one: Side, end: End) -> bool:
     if end.disk == "Diskless":
         return end.role != "Primary"
     return device.shown(one.minor).data == str(lvm_volumes.device(one.data))
+
+
+def _is_foreign(one: Side) -> bool:
+    """Whether the minor is in use with volumes of something else, which is to be left alone."""
+    end = device.look().ends.get(one.minor)
+    return end is not None and end.disk != "Diskless" and \
+        device.shown(one.minor).data != str(lvm_volumes.device(one.data))
 
 
 def _drop(where: LvmLocation) -> None:

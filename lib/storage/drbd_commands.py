@@ -14,6 +14,8 @@ from gantry.objects.base import Params
 
 Argv = list[str]
 
+VERSIONS = ("8.4.",)
+"""Of the kernel module: those that understand these commands."""
 META = "v08"
 NET_ALGORITHM = "sha256"
 _AFTER_SPLIT = ("--after-sb-0pri=discard-zero-changes", "--after-sb-1pri=consensus")

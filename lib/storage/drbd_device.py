@@ -109,13 +109,16 @@ def agreed_size(meta: LvmLocation) -> int | None:
 # --- making ---
 
 def load_module() -> None:
-    if is_loaded():
-        return
+    """Raises StorageError when the kernel has none, or one of a version that does not understand us."""
     try:
-        command.run(commands.load_module(), seconds=SECONDS)
+        if not is_loaded():
+            command.run(commands.load_module(), seconds=SECONDS)
     except CommandFailed as err:
         raise StorageError(detail=f"this node's kernel has no DRBD: {err.facts['output']}; install the module, or give "
                                   "the instance another disk template") from err
+    version = module().version
+    if not version.startswith(commands.VERSIONS):
+        raise StorageError(detail=f"this node's kernel has version {version} of DRBD, but 8.4 is needed; load that one")
 
 
 def make_meta(one: Side) -> None:

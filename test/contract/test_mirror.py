@@ -431,6 +431,10 @@ def test_a_minor_that_something_else_has_is_left_alone(pair):
     pair.create("node1", other)
     with pytest.raises(StorageError, match="its minor is in use"):
         pair.assemble("node1", other)
+    for action in (pair.driver.demote, pair.driver.close):
+        action(other, instance="web2")
+    pair.driver.remove(other)
+    assert pair.world.minors(pair.root / "node1")[0]["role"] == "Primary"
 
 
 def test_waiting_for_a_connection_has_an_end(pair, monkeypatch):
