@@ -7,7 +7,8 @@ On its serial port, N being eight hexadecimal digits:
     TICK N    one more tick (18 a second), written to the disk and acknowledged; ERR N: that failed
     BYE N     the power button was pressed, or somebody typed `p`: it switches itself off
 
-Typing `r` makes it reset itself.  On a pc machine it lets go of any device at once.  It is not more than this (GNU as, 16 bit, linked at 0x7c00):
+Typing `r` makes it reset itself.  On a pc machine it lets go of any device at once.  It is not more than this (GNU
+as, 16 bit, linked at 0x7c00):
 
     .code16
     .globl _start

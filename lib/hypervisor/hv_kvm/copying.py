@@ -16,9 +16,9 @@ from gantry.hypervisor.hv_kvm import launch
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Runtime
 from gantry.utils import retry
-from gantry.utils.clock import SYSTEM
+from gantry.utils.clock import PATIENCE, SYSTEM
 
-END_SECONDS = 30.0
+END_SECONDS = 30.0 * PATIENCE
 """How long a job may take to end once it was told to: it finishes the writes it has begun."""
 POLL_SECONDS = 0.2
 

@@ -18,8 +18,9 @@ from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Pivot, Runtime
 from gantry.objects.instance import Disk
 from gantry.utils import faults
+from gantry.utils.clock import PATIENCE
 
-FLUSH_SECONDS = 120.0
+FLUSH_SECONDS = 120.0 * PATIENCE
 """How long the disks may take to write out what they hold."""
 
 

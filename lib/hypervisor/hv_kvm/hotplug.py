@@ -18,9 +18,9 @@ from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Runtime
 from gantry.objects.base import Params
 from gantry.objects.vm import DeviceChange, VmDisk, VmSpec
-from gantry.utils.clock import SYSTEM
+from gantry.utils.clock import PATIENCE, SYSTEM
 
-UNPLUG_SECONDS = 30.0
+UNPLUG_SECONDS = 30.0 * PATIENCE
 """How long a guest is waited for to let go of a device."""
 AGAIN_SECONDS = 3.0
 """How often it is asked: one that boots does not hear the first time."""

@@ -15,17 +15,18 @@ from gantry.errors import CommandFailed, Error, HypervisorError
 from gantry.hypervisor.hv_kvm import cmdline, files, hostfacts, pinning, process, runtime, security
 from gantry.hypervisor.hv_kvm.place import DiskFile, Place
 from gantry.hypervisor.hv_kvm.process import ProcessId
-from gantry.hypervisor.hv_kvm.qmp import Qmp, monitor
+from gantry.hypervisor.hv_kvm.qmp import SECONDS, Qmp, monitor
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.net import base as net
 from gantry.net.base import Backend
 from gantry.objects.base import Params
 from gantry.objects.vm import VmSpec
 from gantry.utils import retry
+from gantry.utils.clock import PATIENCE
 
 _log = logging.getLogger(__name__)
 
-READY_SECONDS = 40.0
+READY_SECONDS = 40.0 * PATIENCE
 """How long QEMU may take until its monitor answers: memory of huge pages is touched before."""
 
 
@@ -100,7 +101,7 @@ def prepare(qmp: Qmp, record: Runtime, hv: Params) -> None:
         pinning.apply(qmp, record.process.pid, hv["cpu_mask"], record.spec.vcpus)
 
 
-def talk(record: Runtime, *, seconds: float = 15.0) -> AbstractContextManager[Qmp]:
+def talk(record: Runtime, *, seconds: float = SECONDS) -> AbstractContextManager[Qmp]:
     return monitor(files.of(record.spec.uuid).socket("qmp"), record.spec.name, seconds=seconds)
 
 

@@ -21,7 +21,7 @@ from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.objects.base import Params
 from gantry.objects.vm import MigrationStatus, VmSpec
-from gantry.utils.clock import SYSTEM
+from gantry.utils.clock import PATIENCE, SYSTEM
 
 PORTS = 100
 """How many ports from migration_port on are tried: several guests may arrive at once."""
@@ -29,7 +29,7 @@ PORTS = 100
 STOPPED_DOWNTIME_MS = 2_000_000
 """The longest QEMU takes.  A pause of any length is tolerable then, so the guest stops before it is sent."""
 
-ARRIVAL_SECONDS = 20.0
+ARRIVAL_SECONDS = 20.0 * PATIENCE
 UNLIMITED = 1 << 40
 RUNNING = frozenset({"running", "paused", "suspended"})
 ENDED = frozenset({"completed", "failed", "cancelled"})

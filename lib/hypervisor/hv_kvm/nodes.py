@@ -19,8 +19,9 @@ from gantry.hypervisor.hv_kvm.runtime import Runtime
 from gantry.objects.base import Params
 from gantry.objects.instance import Disk
 from gantry.utils import retry
+from gantry.utils.clock import PATIENCE
 
-DROP_SECONDS = 5.0
+DROP_SECONDS = 5.0 * PATIENCE
 """QEMU lets go of the nodes of a device a moment after the guest did."""
 
 

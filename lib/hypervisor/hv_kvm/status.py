@@ -11,9 +11,10 @@ from gantry.hypervisor.hv_kvm.process import ProcessId
 from gantry.hypervisor.hv_kvm.qmp import Qmp, monitor
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.objects.vm import VmStatus
+from gantry.utils.clock import PATIENCE
 
 _log = logging.getLogger(__name__)
-QUICK = 3.0
+QUICK = 3.0 * PATIENCE
 """Seconds a guest's QEMU may take to answer before it is taken to be busy."""
 
 GONE = frozenset({"postmigrate", "inmigrate"})

@@ -8,12 +8,12 @@ from gantry.hypervisor.base import Progress
 from gantry.hypervisor.hv_kvm import cmdline, files, launch, process, runtime
 from gantry.hypervisor.hv_kvm.process import ProcessId
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
-from gantry.utils.clock import SYSTEM
+from gantry.utils.clock import PATIENCE, SYSTEM
 
 AGAIN_SECONDS = 3.0
 """How often the button is pressed: a guest that is booting does not notice the first time."""
 
-QUIT_SECONDS = 5.0
+QUIT_SECONDS = 5.0 * PATIENCE
 
 
 def stop(guest: str, *, seconds: float, progress: Progress) -> None:
