@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from gantry.errors import Error, NodeUnreachable
 from gantry.rpc.declare import CallType
-from gantry.utils.clock import SYSTEM, Clock
+from gantry.utils.clock import PATIENCE, SYSTEM, Clock
 
-PATIENCE = 4.0
+SECONDS = 4.0 * PATIENCE
 """Seconds that a query waits for nodes."""
 FRESH = 1.0
 """Seconds for which an answer may be used again."""
@@ -44,7 +44,7 @@ class LiveNodes:
     """Answers of nodes by UUID; an Error in the place of an answer that did not come."""
 
     def __init__(self, nodes: Nodes, serial: Callable[[], int] = int, *, clock: Clock = SYSTEM,
-                 patience: float = PATIENCE) -> None:
+                 patience: float = SECONDS) -> None:
         self._nodes = nodes
         self._serial = serial
         self._clock = clock

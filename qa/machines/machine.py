@@ -139,7 +139,7 @@ class Machine:
     def _argv(self) -> list[str]:
         root, data = self.disks
         append = (f"console=ttyS0 quiet panic=-1 mitigations=off no_timer_check random.trust_cpu=on cryptomgr.notests "
-                  f"nokaslr tsc=reliable tsc_early_khz={self.kilohertz} qa.node={self.number}")
+                  f"nokaslr norandmaps tsc=reliable tsc_early_khz={self.kilohertz} qa.node={self.number}")
         fast = self.accelerator == "kvm"
         argv = ["qemu-system-x86_64", "-name", f"gantry-qa-{self.name}", "-machine", "pc",
                 "-accel", "kvm" if fast else "tcg,thread=multi", "-cpu", "host" if fast else _CPU, "-smp", "1",
