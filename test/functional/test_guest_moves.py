@@ -45,6 +45,14 @@ def test_interfaces_come_and_go(cluster):
     assert " - nic.0 -> hotplug:done" in text
 
 
+def test_disks_come_and_go(cluster):
+    text = cluster.gnt("gnt-instance", "modify", "--disk", "add:size=16m", "web1")
+    assert " - disk/1 -> hotplug:done" in text
+    text = cluster.gnt("gnt-instance", "modify", "--disk", "1:remove", "web1")
+    assert " - disk/1 -> hotplug:done" in text
+    cluster.matches()
+
+
 def test_it_moves_with_its_disk(cluster):
     before = ticks(cluster)
     text = cluster.gnt("gnt-instance", "migrate", "-f", "-n", "node2", "web1")
