@@ -2,8 +2,9 @@
 """Global N+1: whether every node could be evacuated, soft rules ignored.
 
 A node can be evacuated when its DRBD primaries fail over one after the other, then those that any node can open find
-another node of the group, and then the rest could be made anew on other nodes of the group.  Without the last two
-kinds the answer is a comparison of tables, for all candidates of an allocation at once.
+another node of the group, and then the rest could be made anew on other nodes of the group.  Offline nodes are not left
+out: they may be back by then.  Without the last two kinds the answer is a comparison of tables, for all candidates of
+an allocation at once.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hbal.alloc import checks, values
-from hbal.alloc.places import as_primary, online, scored
+from hbal.alloc.places import as_primary, scored
 from hbal.core.arrays import State
 from hbal.core.instances import Bools, Floats, Ints
 from hbal.model import Template
@@ -139,12 +140,11 @@ def _leaves(state: State, node: int, others: list[int]) -> bool:
             allowed = targets[trial.tags.migration[node, targets]]
         if not _settle(trial, index, allowed, counted):
             return False
-    alive = np.intersect1d(targets, online(trial))
     for index in rest:
         policy = trial.data.groups[group].policy
-        fails = [one for one in alive if checks.policy_failure(
+        fails = [one for one in targets if checks.policy_failure(
             trial.instances[index], policy, exclusive=bool(trial.limits.exclusive[one])) is not None]
-        if not _settle(trial, index, np.setdiff1d(alive, fails), everywhere):
+        if not _settle(trial, index, np.setdiff1d(targets, fails), everywhere):
             return False
     return True
 

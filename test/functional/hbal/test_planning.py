@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The programs that plan: hspace, hroller, hsqueeze, hail; whole outputs, exit codes, options, and files they write."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[2] / "data" / "hbal"
+MIXED, EXTERNAL, TWO, REQUEST = (str(DATA / name) for name in (
+    "mixed.data", "external.data", "two-groups.data", "allocate.json"))
+SMALL = ("--standard-alloc", "20g,2g,1", "--tiered-alloc", "100g,4g,2")
+GROUPS = ("--simulate", "p,3,400g,16g,8", "--simulate", "a,2,200g,8g,4")
+
+Golden = Callable[[Path, str], None]
+Run = Callable[..., tuple[int, str, str]]
+
+CASES = [
+    ("hspace", "hspace", ["-t", MIXED, "--disk-template", "plain", *SMALL]),
+    ("hspace-machine", "hspace", ["-t", MIXED, "--disk-template", "drbd", "--machine-readable", *SMALL]),
+    ("hspace-unchecked", "hspace", ["-t", MIXED, "--disk-template", "ext", "--no-capacity-checks", "-l", "5", *SMALL]),
+    ("hspace-groups", "hspace", [*GROUPS, "--disk-template", "plain", "--independent-groups", *SMALL]),
+    ("hspace-accept", "hspace", ["-t", EXTERNAL, "--disk-template", "ext", "--accept-existing-errors", *SMALL]),
+    ("hspace-limits", "hspace", ["-t", MIXED, "--disk-template", "plain", "--max-cpu", "1.5", "--min-disk", "0.3",
+                                 "--spindle-use", "2", "-O", "node-00-003", *SMALL]),
+    ("hroller", "hroller", ["-t", MIXED]), ("hroller-verbose", "hroller", ["-t", MIXED, "-v"]),
+    ("hroller-moves", "hroller", ["-t", MIXED, "--print-moves"]),
+    ("hroller-empty", "hroller", ["-t", MIXED, "--full-evacuation", "--print-moves"]),
+    ("hroller-down", "hroller", ["-t", MIXED, "--offline-maintenance", "--ignore-non-redundant", "--no-headers"]),
+    ("hroller-first", "hroller", ["-t", MIXED, "--one-step-only"]),
+    ("hroller-group", "hroller", ["-t", TWO, "-G", "group-01", "-f", "-O", "node1"]),
+    ("hsqueeze", "hsqueeze", ["-t", EXTERNAL, "-C", "-v"]),
+    ("hsqueeze-most", "hsqueeze", ["-t", EXTERNAL, "--target-resources", "0", "--no-headers"]),
+    ("hsqueeze-back", "hsqueeze", ["-t", EXTERNAL, "--minimal-resources", "100", "-C"]),
+    ("hsqueeze-none", "hsqueeze", ["-t", MIXED, "--target-resources", "1000"]),
+    ("hail", "hail", [REQUEST]), ("hail-elsewhere", "hail", ["-t", MIXED, REQUEST]),
+    ("hail-restricted", "hail", ["--restrict-allocation-to", "node1,node2", "--no-capacity-checks", REQUEST]),
+]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """`run(program, arguments...)`: exit code, stdout, stderr."""
+    def start(program: str, *argv: str) -> tuple[int, str, str]:
+        code = import_module(f"hbal.programs.{program}").main(argv)
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+    return start
+
+
+@pytest.mark.parametrize(("name", "program", "argv"), CASES, ids=[case[0] for case in CASES])
+def test_whole_outputs(run: Run, golden: Golden, name: str, program: str, argv: list[str]) -> None:
+    code, out, err = run(program, *argv)
+    golden(DATA / "golden" / f"{name}.txt", f"{out}--- stderr\n{err}--- {code}\n")
+
+
+ORIGINAL = Path("/usr/bin/hbal")
+OWN_WAY = {"hroller-group"}
+"""The original counts nodes that were filtered out."""
+
+
+@pytest.mark.skipif(not ORIGINAL.exists(), reason="Debian's ganeti-htools is not installed")
+@pytest.mark.parametrize(("name", "program", "argv"), CASES, ids=[case[0] for case in CASES])
+def test_the_original_says_the_same(run: Run, name: str, program: str, argv: list[str]) -> None:
+    code, out, _ = run(program, *argv)
+    done = subprocess.run([ORIGINAL, *argv], env={**os.environ, "HTOOLS": program}, capture_output=True, text=True,
+                          check=False)
+    if name not in OWN_WAY:
+        assert (out.strip(), code) == (done.stdout.strip(), done.returncode)
+
+
+def test_states_are_saved(run: Run, tmp_path: Path) -> None:
+    for program, argv, suffixes in (
+            ("hspace", ["-t", MIXED, "--disk-template", "plain", "-l", "1", *SMALL], ("tiered", "standard")),
+            ("hroller", ["-t", MIXED], ("original",)), ("hsqueeze", ["-t", EXTERNAL], ("original", "squeezed")),
+            ("hail", [REQUEST], ("pre-ialloc", "post-ialloc"))):
+        assert run(program, *argv, "-S", str(tmp_path / program))[0] == 0
+        for suffix in suffixes:
+            saved = str(tmp_path / f"{program}.{suffix}")
+            assert run("hinfo", "-t", saved)[0] == 0, saved
+    code, _, err = run("hspace", "-t", MIXED, "-S", str(tmp_path / "no" / "such"), "-l", "1", *SMALL,
+                       "--disk-template", "plain")
+    assert code == 1
+    assert err.splitlines()[-1].endswith("such.tiered: No such file or directory")
+
+
+def test_a_group_that_there_is_not(run: Run) -> None:
+    code, _, err = run("hroller", "-t", MIXED, "-G", "nowhere")
+    assert (code, err) == (1, "Node group nowhere not found. Node group list is:\n  group-00\nError: Aborting.\n")
+
+
+def test_a_table_of_reasons(run: Run, tmp_path: Path) -> None:
+    request = json.loads(Path(REQUEST).read_text())
+    request["request"]["memory"] = 10**6
+    (tmp_path / "request").write_text(json.dumps(request))
+    code, out, err = run("hail", "-v", str(tmp_path / "request"))
+    assert code == 0
+    assert json.loads(out)["success"] is False
+    assert "Node" in err
+    assert "FailMem" in err
+
+
+@pytest.mark.parametrize(("program", "argv", "code", "first"), [
+    ("hail", [], 1, "Error: This program needs an input file."),
+    ("hail", ["a", "b"], 1, "Error: Only one argument is accepted (the input file)"),
+    ("hspace", ["-t", MIXED, "--disk-template", "floppy"], 1, "Error while parsing command line arguments:"),
+    ("hspace", ["-t", MIXED, "--standard-alloc", "1,2"], 1, "Error while parsing command line arguments:"),
+    ("hspace", ["--simulate", "x,3,4,5,6"], 1, "Error: failed to load data, aborting: "),
+    ("hspace", ["--simulate", "p,-3,4,5,6"], 1, "Error: failed to load data, aborting: "),
+    ("hroller", ["-t", MIXED, "-O", "nobody"], 1, "Error: wrong node name(s) set as offline: nobody"),
+    ("hroller", ["-t", MIXED, "stray"], 1, "Error: This program doesn't take any arguments."),
+    ("hsqueeze", ["-t", EXTERNAL, "--target-resources", "much"], 1, "Error while parsing command line arguments:"),
+    ("hsqueeze", ["-t", EXTERNAL, "-X"], 1, "Error: "),
+    ("harep", ["stray"], 1, "Error: this program doesn't take any arguments."),
+    ("harep", ["--fly"], 2, "Command line error: unrecognized option `--fly'"),
+    ("harep", ["-L/no/socket"], 1, "Error: harep: ")])
+def test_refusals(run: Run, program: str, argv: list[str], code: int, first: str) -> None:
+    got, out, err = run(program, *argv)
+    assert (got, out) == (code, "")
+    assert err.startswith(first), err
