@@ -13,6 +13,8 @@ from gantry.storage.drbd_status import End
 from gantry.utils import clock, command
 
 CONNECT_SECONDS = 60.0
+MEET_SECONDS = 10.0
+"""An end that knows of a split brain and looks for its peer again gets this time: one of them may have given in."""
 STALL_SECONDS = 60.0
 """Without any progress for so long, a synchronisation is kicked; the next time it is given up."""
 LOOK_SECONDS = 1.0
@@ -20,32 +22,34 @@ LOOK_SECONDS = 1.0
 
 
 def until_connected(sides: Sequence[Side], progress: Progress) -> None:
-    end_of_patience = clock.SYSTEM.now() + CONNECT_SECONDS
+    began = clock.SYSTEM.now()
     with command.watch(commands.events()) as events:
         while True:
             ends = _look(sides)
             missing = [one for one in sides if not ends[one.minor].connected]
             if not missing:
                 return
-            late = clock.SYSTEM.now() > end_of_patience
+            waited = clock.SYSTEM.now() - began
             for one in missing:
-                if late or ends[one.minor].alone or device.reason(ends[one.minor]) == drbd_status.SPLIT:
+                if waited > CONNECT_SECONDS or _is_hopeless(ends[one.minor], waited):
                     raise _unconnected(one, ends[one.minor])
             progress((len(sides) - len(missing)) / len(sides), f"waiting for the connections of {len(missing)} disks")
             events.wait(LOOK_SECONDS)
 
 
 def until_synced(sides: Sequence[Side], progress: Progress) -> None:
-    seen, since, kicked = None, clock.SYSTEM.now(), False
+    began = clock.SYSTEM.now()
+    seen, since, kicked = None, began, False
     with command.watch(commands.events()) as events:
         while True:
             ends = _look(sides)
             rest = [one for one in sides if not ends[one.minor].synced]
             if not rest:
                 return
+            now = clock.SYSTEM.now()
             for one in rest:
-                _check(one, ends[one.minor])
-            now, state = clock.SYSTEM.now(), [_state(ends[one.minor]) for one in sides]
+                _check(one, ends[one.minor], now - began)
+            state = [_state(ends[one.minor]) for one in sides]
             if state != seen:
                 seen, since = state, now
             elif now - since > STALL_SECONDS:
@@ -76,11 +80,15 @@ def _look(sides: Sequence[Side]) -> dict[int, End]:
     return {one.minor: present[one.minor] for one in sides}
 
 
-def _check(one: Side, end: End) -> None:
+def _is_hopeless(end: End, waited: float) -> bool:
+    """Whether the ends will not talk by themselves."""
+    return end.alone or (waited > MEET_SECONDS and device.reason(end) == drbd_status.SPLIT)
+
+
+def _check(one: Side, end: End, waited: float) -> None:
     """Raise what no waiting will mend."""
-    reason = device.reason(end)
-    if end.alone or reason == drbd_status.SPLIT or "Diskless" in (end.disk, end.peer_disk) or end.disk == "Failed":
-        problem = drbd_status.judge(end, one.minor, reason=reason).problem
+    if _is_hopeless(end, waited) or "Diskless" in (end.disk, end.peer_disk) or end.disk == "Failed":
+        problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
         raise StorageError(detail=f"{one.shown} cannot be synchronised: {problem}")
 
 
@@ -104,6 +112,6 @@ def _unconnected(one: Side, end: End) -> StorageError:
 
 def _stalled(one: Side, end: End) -> StorageError:
     problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
+    why = problem or f"it is {end.replication}; look at the disks and the network of both nodes"
     return StorageError(detail=f"{one.shown} makes no progress for {2 * STALL_SECONDS:g} seconds, also not after a new "
-                               f"connection, {end.out_of_sync} KiB are missing: {problem or end.replication}; look at "
-                               "the disks and the network of both nodes")
+                               f"connection, {end.out_of_sync} KiB are missing: {why}")

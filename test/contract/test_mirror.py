@@ -265,6 +265,31 @@ def test_a_split_brain_is_told_and_never_promoted_silently(pair):
         pair.at("node1").driver.wait_synced([disk], progress=quiet)
 
 
+def test_an_end_that_knows_of_a_split_brain_gives_its_peer_time_to_give_in(pair, monkeypatch):
+    disk = pair.make()
+    pair.split(disk)
+    pair.assemble("node1", disk)
+    pair.at("node2").driver.disconnect(disk)
+    pair.assemble("node1", disk)  # it looks for node2, which stands alone
+    monkeypatch.setattr(drbd_watch, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(drbd_watch, "MEET_SECONDS", 0.2)
+    for wait in (pair.driver.wait_connected, pair.driver.wait_synced):
+        with pytest.raises(StorageError, match="split brain"):
+            wait([disk], progress=quiet)
+    monkeypatch.setattr(drbd_watch, "MEET_SECONDS", 60)
+    given_in = []
+
+    def look():
+        if not given_in:
+            given_in.append(1)
+            pair.at("node2").driver.discard(disk, instance="web1")
+            pair.at("node1")
+        return really()
+    really = drbd_device.look
+    monkeypatch.setattr(drbd_device, "look", look)
+    pair.driver.wait_connected([disk], progress=quiet)
+
+
 def test_connecting_again_does_not_hide_a_split_brain(pair):
     disk = pair.make()
     pair.split(disk)
