@@ -47,7 +47,7 @@ async def sized(view: View, node: str, vg: str, specs: Sequence[Spec]) -> list[S
         place = (spec.get("vg") or vg, spec["adopt"])
         text = "/".join(place)
         if place not in volumes:
-            raise NotFound(kind="Logical volume", name=f"{text} on node {name}")
+            raise NotFound(kind="Logical volume", name=text, on_node=name)
         if place in owned:
             raise NotUnique(detail=f"Logical volume {text} on node {name} belongs to an instance already")
         view.reservations.reserve(ADOPTED, f"{node}/{text}")

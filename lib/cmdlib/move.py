@@ -33,7 +33,9 @@ LINK_PAUSES = (2.0,) * 12
 
 @dataclass(frozen=True, kw_only=True)
 class Failover:
-    """`back` starts the guest on its old node again, None when it did not run there or nobody can say."""
+    """`back` starts the guest on its old node again, None when it did not run there or nobody can say.  From `now` on
+    mirrored disks are whole at one end only, if the old node cannot be asked.
+    """
 
     guest: steps.Guest
     target: Node
@@ -41,6 +43,7 @@ class Failover:
     back: VmSpec | None
     reachable: bool
     hooks: Hooks
+    now: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, Instance
 from gantry.objects.plan import Plan, Several, Step
 from gantry.rpc import calls
+from gantry.utils import clock
 
 
 def is_mirrored(instance: Instance) -> bool:
@@ -96,7 +97,8 @@ async def check_failover(view: View, guest: steps.Guest, to: Node, hooks: Hooks,
     reachable, runs = await move.source(view, guest, to, ignore=ignore_consistency)
     await check_consistent(view, guest, to, alive=reachable, ignore=ignore_consistency)
     back = vmspec.build(view.config, guest.instance, guest.disks) if runs else None
-    return Failover(guest=guest, target=to, there=there, back=back, reachable=reachable, hooks=hooks)
+    return Failover(guest=guest, target=to, there=there, back=back, reachable=reachable, hooks=hooks,
+                    now=clock.epoch())
 
 
 def plan_of_failover(seen: Failover, *, timeout: float, ignore: bool) -> Plan:
@@ -123,8 +125,7 @@ def failover_plan(seen: Failover, *, timeout: float, ignore: bool) -> Plan:
     plan += _take_over(after, active=guest.instance.disks_active or steps.is_up(guest.instance), ignore=ignore)
     plan.append(Step(title=f"recording {seen.target.name} as the primary node of instance {guest.name}", no_return=True,
                      action=steps.update(guest.instance, primary_node=seen.target.uuid, owner_epoch=epoch)))
-    if seen.reachable:
-        plan.append(_follow(after))
+    plan += [_follow(after)] if seen.reachable else mirror.seen_degraded(guest, seen.now)
     if steps.is_up(guest.instance):
         plan += steps.remember(guest, f"remembering that the disks of instance {guest.name} are in use",
                                disks_active=True)

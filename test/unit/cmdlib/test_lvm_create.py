@@ -218,7 +218,7 @@ def test_an_adopted_volume_is_renamed_and_never_removed(start):
     (WrongInput, adopt({"adopt": "old", "size": 0}, {"size": 4}), "Either all"),
     (WrongInput, adopt({"adopt": "old", "size": 0}, disk_template="drbd", snode="node2"), "not supported"),
     (WrongInput, adopt({"adopt": "old", "size": 0}, {"adopt": "old", "size": 0}), "Duplicate"),
-    (NotFound, adopt({"adopt": "nosuch", "size": 0}), "xenvg/nosuch on node node1"),
+    (NotFound, adopt({"adopt": "nosuch", "size": 0}), "node1: Logical volume 'xenvg/nosuch' not known"),
     (WrongState, adopt({"adopt": "busy", "vg": "fast", "size": 0}), "in use")])
 def test_what_cannot_be_adopted(error, base, words):
     world = with_volumes()

@@ -118,9 +118,12 @@ def test_failover_from_a_dead_node(offline):
     run(world, failover(world))
     assert place(world) == ("n2", 2, ["n2"])
     assert world.ends["n1", "d1"].epoch == 1, "it has not heard of it"
+    assert world.config.disks["d2"].degraded_since, "one end has all from now on"
 
 
-def test_failover_from_a_dead_node_cut_off_anywhere():
+def test_failover_from_a_dead_node_cut_off_anywhere(monkeypatch):
+    monkeypatch.setattr("gantry.utils.clock.epoch", lambda: 1000.0)
+
     def make():
         world = running(nodes={"n1": {"offline": True}})
         world.fail("n1")
