@@ -10,7 +10,8 @@ from gantry.errors import HypervisorError
 from gantry.hypervisor.hv_kvm import hotplug, launch, nodes, runtime
 from gantry.objects.instance import Disk, FileLocation
 from gantry.objects.vm import DeviceChange, VmDisk, VmNic
-from support.guest_lab import DISK, GUEST, needs_qemu, quiet, soon
+from support import tiny_guest
+from support.guest_lab import DISK, GUEST, as_root, confined, needs_qemu, quiet, soon
 
 SECOND = "bbbbbbbb-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 NIC = VmNic(uuid="88888888-0000-4000-8000-000000000000", mac="aa:00:00:01:02:04", mode="bridged", link="br0", pci=15)
@@ -235,3 +236,27 @@ class TestQemu:
             driver.plug_disk(GUEST, second, path_of(second), index=1)
             driver.plug_nic(GUEST, NIC, index=1)
             assert runtime.load(GUEST).spec == after.spec
+
+    @pytest.mark.root
+    @as_root
+    @confined
+    def test_a_confined_guest_gets_what_it_could_not_open_itself(self, qemu, hvparams):
+        second, path = second_disk(qemu), qemu.folder / "third.img"
+        path.write_bytes(bytes(2 << 20))
+        third = replace(qemu.spec().disks[0].disk, file=FileLocation(path=str(path)))
+        for disk in (qemu.disk, path, qemu.folder / "second.img"):
+            disk.chmod(0o600)
+        with qemu.on("n1") as driver:
+            driver.start(qemu.spec(hvparams=hvparams), qemu.disks, paused=False)
+            qemu.wait_ticks("n1", 1)
+            for _ in range(2):
+                driver.plug_disk(GUEST, second, path_of(second), index=1)
+                driver.plug_nic(GUEST, NIC, index=1)
+                driver.exchange_disk(GUEST, third, str(path), progress=quiet)
+                qemu.wait_ticks("n1", qemu.ticks("n1")[-1] + 1)
+                assert tiny_guest.ticks_on(path) > 0
+                driver.exchange_disk(GUEST, qemu.spec().disks[0].disk, str(qemu.disk), progress=quiet)
+                driver.unplug_disk(GUEST, SECOND)
+                driver.unplug_nic(GUEST, NIC.uuid)
+            with launch.talk(runtime.load(GUEST)) as qmp:
+                assert len(qmp.execute("query-fdsets")) == 1, "of the disk it uses"

@@ -10,7 +10,7 @@ from gantry.errors import HypervisorError
 from gantry.hypervisor.hv_kvm import copying, files, launch, migration, nodes, process, runtime, transfer
 from gantry.objects.instance import FileLocation
 from support import tiny_guest
-from support.guest_lab import DISK, GUEST, needs_qemu, quiet, soon
+from support.guest_lab import DISK, GUEST, as_root, confined, needs_qemu, quiet, soon
 
 SIZE = 2 << 20
 
@@ -18,18 +18,18 @@ SIZE = 2 << 20
 class Move:
     """The same guest on both nodes, each with a disk of its own."""
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab, **hvparams):
+        self.lab, self.here = lab, lab.spec(hvparams=hvparams)
         self.there = lab.folder / "there.img"
         self.there.write_bytes(b"\xff" * SIZE)
-        before = lab.spec()
+        before = self.here
         disk = replace(before.disks[0].disk, file=FileLocation(path=str(self.there)))
         self.spec = replace(before, owner_epoch=4, disks=(replace(before.disks[0], disk=disk),))
         self.uri, self.target = "", None
 
     def start(self):
         with self.lab.on("n1") as driver:
-            driver.start(self.lab.spec(), self.lab.disks, paused=False)
+            driver.start(self.here, self.lab.disks, paused=False)
             if self.lab.name == "kvm":
                 self.lab.wait_ticks("n1", 2)
 
@@ -242,3 +242,17 @@ class TestQemu:
                 migration._begin(qmp, record, move.uri, migration.Limits(live=True, bandwidth=0, downtime=300))
             driver.finish_source(GUEST, success=False)
         move.stays()
+
+    @pytest.mark.root
+    @as_root
+    @confined
+    def test_a_confined_guest_moves(self, qemu, hvparams):
+        move = Move(qemu, **hvparams)
+        for disk in (qemu.disk, move.there):
+            disk.chmod(0o600)
+        move.start()
+        move.accept()
+        move.mirror()
+        move.send()
+        move.finish()
+        move.goes_on_there()

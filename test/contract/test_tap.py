@@ -14,7 +14,9 @@ from gantry.constants import HypervisorName
 from gantry.errors import HypervisorError
 from gantry.net.tap import TapNetwork
 from gantry.objects.vm import VmNic, VmSpec
+from support import guest_lab
 
+GONE = "77777777-0000-4000-8000-000000000000"
 INSIDE = "GANTRY_TEST_NETNS"
 pytestmark = pytest.mark.root
 
@@ -193,3 +195,31 @@ def test_the_down_script_runs(network, here, tmp_path):
 def test_mode_ext_needs_a_script(network, here):
     with pytest.raises(HypervisorError, match="mode 'ext' needs a script"):
         network.prepare(spec(), nic(mode="ext", link="x"), 0, incoming=False)
+
+
+@inside
+@pytest.mark.qemu
+@pytest.mark.skipif(not guest_lab.QEMU, reason="qemu-system-x86_64 is not installed")
+@pytest.mark.parametrize("queues", [1, 2])
+def test_interfaces_of_a_guest_that_runs(qemu, bridge, monkeypatch, queues):
+    monkeypatch.setenv("GANTRY_NET", "tap")
+    given = guest_lab.GUEST
+    second = nic(uuid="88888888-0000-4000-8000-000000000000", mac="aa:00:00:01:02:04", pci=15)
+    with qemu.on("n1") as driver:
+        driver.start(qemu.spec(hvparams={"virtio_net_queues": queues}), qemu.disks, paused=False)
+        qemu.wait_ticks("n1", 1)
+        [first] = taps()
+        driver.plug_nic(given, second, index=1)
+        [other] = set(taps()) - {first}
+        assert links(other)[0]["master"] == bridge
+        numbers = paths.here().kvm / "nic" / "web1.example.org"
+        assert {file.name: file.read_text().strip() for file in numbers.iterdir()} == {"0": first, "1": other}
+        driver.unplug_nic(given, qemu.spec().nics[0].uuid)
+        assert taps() == [other]
+        assert {file.name: file.read_text().strip() for file in numbers.iterdir()} == {"0": other}
+        with pytest.raises(HypervisorError, match="nosuch"):
+            driver.plug_nic(given, nic(uuid=GONE, pci=16, link="nosuch"), index=1)
+        assert taps() == [other]
+        assert [item.uuid for item in driver.present(given).nics] == [second.uuid]
+        driver.stop(given, seconds=0, progress=guest_lab.quiet)
+        assert (taps(), numbers.exists()) == ([], False)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two nodes on this machine with one guest, which is fake or the guest of 512 bytes in QEMU: for contract tests."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,10 @@ QEMU = shutil.which("qemu-system-x86_64") or ""
 needs_qemu = [pytest.mark.qemu, pytest.mark.skipif(not QEMU, reason="qemu-system-x86_64 is not installed")]
 GUEST = "11111111-2222-4333-8444-555555555555"
 DISK = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+
+confined = pytest.mark.parametrize("hvparams", [
+    {"use_chroot": True}, {"security_model": "user", "security_domain": "nobody"}])
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can confine a QEMU")
 
 
 def quiet(fraction: float, message: str) -> None:

@@ -192,6 +192,8 @@ def _credentials(qmp: Qmp, record: Runtime, end: str, key: str) -> None:
     if owner is not None:
         for path in (folder, folder / "keys.psk"):
             os.chown(path, owner, -1)
+        for path in (folder.parent, folder.parent.parent):  # through which that user must come
+            path.chmod(0o751)
     qmp.execute("object-add", qom_type="tls-creds-psk", id=_TLS, endpoint=end, dir=seen)
 
 
@@ -202,11 +204,11 @@ def _forget_key(qmp: Qmp, record: Runtime) -> None:
 
 
 def _key_folder(record: Runtime) -> tuple[Path, str]:
-    """(where it is for us, where for QEMU)."""
+    """(where it is for us, where for QEMU: seen from its working directory, or its root)."""
     own = files.of(record.spec.uuid)
     if cmdline.params(record.spec)["use_chroot"]:
         return own.chroot / "key", "/key"
-    return own.key_folder, str(own.key_folder)
+    return own.key_folder, str(own.key_folder.relative_to(own.folder))
 
 
 def _user(record: Runtime) -> int | None:
