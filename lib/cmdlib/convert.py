@@ -7,7 +7,7 @@ The disks keep their UUIDs, names and slots; only where they lie changes.  The p
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, disks, hookenv, hotplug, mirror, placement, steps, vmspec
+from gantry.cmdlib import checks, disks, hookenv, hotplug, measure, mirror, placement, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
@@ -27,13 +27,15 @@ _GOES_ALONE = ("nics", "disks", "beparams", "hvparams", "osparams", "osparams_pr
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """`guest` has the disks as they are, `new` as they will be, both as nodes are told of them.
+    """`guest` has the disks as they are, `new` as they will be, both as nodes are told of them, and as large as they
+    are; `sizes` are those that are recorded.
 
     `wait`: until new mirrors are in sync.  `live`: the guest runs and goes on running.
     """
 
     guest: steps.Guest
     new: steps.Guest
+    sizes: tuple[int, ...]
     wipe: bool
     wait: bool
     live: bool
@@ -69,7 +71,7 @@ async def check(view: View, op: InstanceSetParams) -> Conversion:
     template = _template(config, op, guest)
     checks.online(config, guest.node.uuid)
     live = await _state(view, op, guest)
-    guest = await mirror.answering(view, guest)
+    guest = await measure.measured(view, await mirror.answering(view, guest))
     if guest.mirrored and not guest.peers:
         view.warn(f"The old volumes on the secondary node of instance {guest.name} stay there; when it is back, "
                   "gnt-cluster verify names them and they can be removed")
@@ -81,8 +83,10 @@ async def check(view: View, op: InstanceSetParams) -> Conversion:
     if live:
         await _require_exchange(view, guest, new)
     env = hookenv.instance_env(config, guest.instance, guest.disks) | hookenv.texts({"NEW_DISK_TEMPLATE": template})
-    return Conversion(guest=guest, new=new, live=live, wait=op.wait_for_sync, wipe=config.cluster.prealloc_wipe_disks,
-                      hooks=hookenv.hooks(config, "instance-modify", env, pre=tuple(node.uuid for node in nodes)))
+    sizes = tuple(disk.size for disk in config.disks_of(guest.instance))
+    return Conversion(
+        guest=guest, new=new, sizes=sizes, live=live, wait=op.wait_for_sync, wipe=config.cluster.prealloc_wipe_disks,
+        hooks=hookenv.hooks(config, "instance-modify", env, pre=tuple(node.uuid for node in nodes)))
 
 
 # --- the request ---------------------------------------------------------------------------------------------
@@ -159,7 +163,7 @@ def _converted(view: View, op: InstanceSetParams, guest: steps.Guest, template: 
     layout = disks.layout(config, template, guest.name, [node.uuid for node in nodes], subdir=op.file_storage_dir,
                           driver=op.file_driver)
     found = []
-    for index, old in enumerate(config.disks_of(guest.instance)):
+    for index, old in enumerate(guest.disks):
         kept = _volume_of(old, guest.node.uuid)
         vg = {"vg": kept.vg} if kept is not None and template in disks.LVM_TEMPLATES else {}
         made = disks.create(view, layout, index, {"size": old.size, **vg})

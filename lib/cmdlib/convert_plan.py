@@ -6,6 +6,8 @@ else is copied onto new disks: offline by the node, live by the guest's own QEMU
 The old disks go when the configuration names the new ones; until then the way back leads to them.
 """
 
+from dataclasses import replace
+
 from gantry.cmdlib import disks, hotplug, mirror, steps, volumes
 from gantry.cmdlib.convert import DRBD, Conversion, device, in_place
 from gantry.objects import codec
@@ -14,7 +16,7 @@ from gantry.objects.plan import Action, Plan, Say, Several, Step, Task, Update
 
 COPY_RATE = 100.0
 """MiB a second that copying on one node is expected to take, for progress."""
-PLACE = ("dev_type", "nodes", "file", "lvm", "drbd")
+PLACE = ("dev_type", "size", "nodes", "file", "lvm", "drbd")
 NOTHING = Say(lines=[])
 
 
@@ -126,7 +128,7 @@ def _live(seen: Conversion) -> list[Step]:
     guest, plan = seen.guest, []
     pairs = list(zip(guest.disks, seen.new.disks, strict=True))
     for index, (old, new) in enumerate(pairs):
-        plan += [Step(title="", action=NOTHING, undo=_place(old)),
+        plan += [Step(title="", action=NOTHING, undo=_place(replace(old, size=seen.sizes[index]))),
                  hotplug.exchange_disk(guest, index, device(old), device(new)),
                  Step(title=f"recording where disk/{index} of instance {guest.name} is now", action=_place(new),
                       undo=NOTHING)]

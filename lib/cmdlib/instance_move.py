@@ -6,7 +6,7 @@ The old disks stay as they are until the new ones are recorded; before that, und
 
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, hookenv, mirror, steps, storage_migration, vmspec
+from gantry.cmdlib import checks, hookenv, measure, mirror, steps, storage_migration, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config import effective
@@ -60,6 +60,7 @@ class InstanceMoveUnit(LogicalUnit[InstanceMove, Copying], op=InstanceMove):
             raise WrongInput(detail=f"Compression tool '{op.compress}' is not enabled in this cluster")
         instance = replace(guest.instance, primary_node=target.uuid, owner_epoch=guest.instance.owner_epoch + 1)
         checks.policy(view, instance, guest.disks, ignore=op.ignore_ipolicy)
+        guest = await measure.measured(view, guest)
         later = replace(guest, instance=instance, node=target,
                         disks=await storage_migration.moved(view, guest, target))
         runs = await checks.status(view, guest.instance) is not None

@@ -86,6 +86,18 @@ def test_cut_off_anywhere(disks, fields, live):
     check_every_cut(make, check=clean)
 
 
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("fields", [{"disk_template": "drbd", "remote_node": "node2"}, {"disk_template": "file"}])
+def test_a_volume_that_was_rounded_up_is_not_cut_off(fields, live):
+    """The guest may use what is more."""
+    world = running(PLAIN) if live else stopped(PLAIN)
+    for file in world.files.values():
+        file.size = 260
+    run(world, modify(world, live=live, **fields))
+    assert [world.config.disks[uuid].size for uuid in ("d1", "d2")] == [260, 260]
+    assert {file.size for path, file in world.files.items() if "meta" not in path} == {260}
+
+
 def test_the_data_stay_where_they_are_between_plain_and_drbd():
     world = stopped(PLAIN)
     run(world, modify(world, disk_template="drbd", remote_node="node2"))
@@ -157,6 +169,13 @@ def test_nobody_waits_when_that_is_not_wanted():
     world = stopped(PLAIN)
     run(world, modify(world, disk_template="drbd", remote_node="node2", wait_for_sync=False))
     assert "drbd_wait_synced" not in [name for _, name in world.asked]
+
+
+def test_a_volume_that_is_lost():
+    world = stopped(PLAIN)
+    del world.files["n1:vg0/d2.disk1"], world.newest["d2"]
+    with pytest.raises(WrongState, match="disk/1 of instance web1 is not there"):
+        modify(world, disk_template="drbd", remote_node="node2")
 
 
 def test_refusals():

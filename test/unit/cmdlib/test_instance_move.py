@@ -48,6 +48,15 @@ def test_a_guest_that_runs(kind):
     check(world)
 
 
+def test_a_volume_that_was_rounded_up_is_copied_whole():
+    world = running()
+    for file in world.files.values():
+        file.size = 260
+    run(world, move(world))
+    assert {file.size for file in world.files.values()} == {260}
+    assert world.config.disks["d1"].size == 256
+
+
 def test_a_guest_that_is_down():
     world = stopped()
     run(world, move(world))
