@@ -84,7 +84,13 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
                     await nodes.call_many(alive, calls.node_info, storage=[]),
                     await self._disks(view, frozenset(alive), instances),
                     await nodes.call_many(hosts, calls.volumes_list) if _has_volumes(view.config) else {},
-                    await nodes.call_many(hosts, calls.os_list))
+                    await nodes.call_many(hosts, calls.os_list),
+                    await self._physical(view, hosts))
+
+    async def _physical(self, view: View, hosts: list[str]) -> dict[str, list[dict[str, Any]] | NodeError]:
+        config, vg = view.config, view.config.cluster.volume_group_name
+        own = [uuid for uuid in hosts if effective.ndparams(config, config.nodes[uuid]).get("exclusive_storage")]
+        return await view.nodes.call_many(own, calls.storage_list, kind="lvm-pv", name=vg) if vg and own else {}
 
     async def _disks(self, view: View, alive: frozenset[str],
                      instances: tuple[Instance, ...]) -> dict[str, NodeDisks | NodeError]:
@@ -113,6 +119,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.title("Verifying orphan volumes")
         report.add_all(verify_checks.check_orphan_disks(config, seen))
         report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes))
+        report.add_all(verify_storage.check_physical(config, self.op.group_name, seen.physical))
         report.add_all(verify_storage.check_drbd(config, dict(verify_checks.answers_of(seen.reports))))
         if "nplusone_mem" not in self.op.skip_checks:
             report.title("Verifying N+1 Memory redundancy")

@@ -28,7 +28,8 @@ HOOK_FAILED = 1
 class Seen:
     """Answers by node UUID; a NodeError where a node did not answer.  `asked` is the master's time then.
 
-    `disks`: what the nodes said of the disks that should be there; `volumes`: all logical volumes they have.
+    `disks`: what the nodes said of the disks that should be there; `volumes`: all logical volumes they have;
+    `physical`: physical volumes, of nodes that give each disk its own.
     """
 
     nodes: tuple[Node, ...]
@@ -40,6 +41,7 @@ class Seen:
     disks: dict[str, NodeDisks | NodeError] = field(default_factory=dict)
     volumes: dict[str, list[dict[str, Any]] | NodeError] = field(default_factory=dict)
     oses: dict[str, list[OsDefinition] | NodeError] = field(default_factory=dict)
+    physical: dict[str, list[dict[str, Any]] | NodeError] = field(default_factory=dict)
 
 
 def check_nodes(config: Config, seen: Seen) -> Iterator[Problem]:

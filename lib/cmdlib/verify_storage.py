@@ -19,6 +19,8 @@ Looks = Mapping[str, NodeDisks | NodeError]
 """What nodes (UUIDs) said of the disks that should be on them."""
 Volumes = Mapping[str, Sequence[Mapping[str, Any]] | NodeError]
 """The logical volumes of nodes (UUIDs)."""
+PV_MARGIN = 0.01
+"""Part by which physical volumes of one size may differ."""
 HEALTHY = frozenset({"ok", "sync", "degraded"})
 """States of a mirror in which the disk of its own node is usable."""
 
@@ -95,6 +97,19 @@ def check_volumes(config: Config, volumes: Volumes, nodes: Sequence[Node]) -> It
         for place in sorted(f"{row['vg']}/{row['name']}" for row in listed if row["vg"] == vg):
             if place not in known and not any(re.fullmatch(pattern, place) for pattern in reserved):
                 yield Problem("ENODEORPHANLV", "node", node.name, f"volume {place} is unknown", warning=True)
+
+
+def check_physical(config: Config, group: str, physical: Volumes) -> Iterator[Problem]:
+    """With exclusive storage a disk takes whole physical volumes: they must be of one size in a group."""
+    sizes = {row["size"]: config.nodes[uuid].name for uuid, found in physical.items()
+             if not isinstance(found, NodeError) for row in found}
+    if not sizes:
+        return
+    least, most = min(sizes), max(sizes)
+    if most > least * (1 + PV_MARGIN):
+        yield Problem("EGROUPDIFFERENTPVSIZE", "group", config.group(group).name,
+                      f"PV sizes differ too much in the group; smallest ({least} MB) is on {sizes[least]}, biggest "
+                      f"({most} MB) is on {sizes[most]}")
 
 
 def check_drbd(config: Config, reports: Mapping[str, NodeReport]) -> Iterator[Problem]:

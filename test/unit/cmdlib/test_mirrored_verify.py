@@ -156,6 +156,19 @@ def test_exclusive_storage_suits_no_mirror(world):
     assert "EINSTANCEMISSINGCFGPARAMETER:instance:db1:number of spindles not configured for disk/0" in found
 
 
+def test_physical_volumes_of_exclusive_storage_are_of_one_size(world):
+    world.config.replace("nodegroups", replace(world.config.groups["g1"], ndparams={"exclusive_storage": True}))
+
+    def sizes(node, kind, name):
+        size = {"n1": 1000, "n2": 1005, "n3": world.third}[node]
+        return [{"name": "/dev/sdb", "size": size, "used": 0, "free": size, "allocatable": True}]
+    world._storage_list, world.third = sizes, 1000
+    assert "EGROUPDIFFERENTPVSIZE" not in str(problems(world))
+    world.third = 2000
+    assert ("ERROR:EGROUPDIFFERENTPVSIZE:group:default:PV sizes differ too much in the group; smallest (1000 MB) is on "
+            "node1, biggest (2000 MB) is on node3") in problems(world)[1]
+
+
 # --- the configuration ---
 
 
