@@ -3,6 +3,7 @@
 
 import pytest
 
+from gantry.cmdlib import move
 from gantry.cmdlib.instance_activate_disks import InstanceActivateDisksUnit
 from gantry.cmdlib.instance_deactivate_disks import InstanceDeactivateDisksUnit
 from gantry.cmdlib.instance_failover import InstanceFailoverUnit
@@ -31,6 +32,12 @@ from support.mirror_world import MirrorWorld, mirrored
 from support.view import look, plan_of
 
 WEB1 = {"instance_name": "web1"}
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(move, "PAUSES", ())
+    monkeypatch.setattr(move, "LINK_PAUSES", ())
 
 
 def stopped(*, nodes=None, **fields):
