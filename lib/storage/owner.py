@@ -65,11 +65,12 @@ def write(disk_file: Path, owner: Owner) -> None:
     write_atomic(path_of(disk_file), simplejson.dumps(codec.encode(owner)) + "\n", mode=0o644)
 
 
-def claim(disk_file: Path, wanted: Owner) -> None:
-    """Record `wanted`; raises StaleOwner when a newer epoch is recorded.  Call it under `locked`."""
+def claim(disk_file: Path, wanted: Owner, *, shown: str = "") -> None:
+    """Record `wanted`; raises StaleOwner when a newer epoch is recorded, in which the disk is `shown` so, or by its
+    path.  Call it under `locked`."""
     present = read(disk_file)
     if present is not None and present.epoch > wanted.epoch:
-        raise StaleOwner(disk=str(disk_file), theirs=present.epoch, ours=wanted.epoch)
+        raise StaleOwner(disk=shown or str(disk_file), theirs=present.epoch, ours=wanted.epoch)
     if present != wanted:
         write(disk_file, wanted)
 
@@ -129,7 +130,7 @@ def claim_local(disk: Disk, *, epoch: int, instance: str = "", opened: bool = Fa
         wanted = Owner(epoch=epoch, node=resolver.own_name(), disk=disk.uuid,
                        instance=instance or (present.instance if present else ""),
                        open=opened or (present is not None and present.open))
-        claim(path, wanted)
+        claim(path, wanted, shown=f"disk {disk.uuid}")
 
 
 def read_local(disk: Disk) -> Owner:

@@ -166,6 +166,7 @@ def test_an_older_owner_is_refused(driver):
     with pytest.raises(StaleOwner) as caught:
         driver.open(disk(), instance="web1", owner_epoch=2)
     assert caught.value.facts["theirs"] == 3
+    assert str(caught.value).startswith(f"disk {disk().uuid} was opened by a newer owner")
     driver.close(disk(), instance="web1")
     status = driver.status(disk())
     assert (status.open, status.owner_epoch) == (False, 3)
