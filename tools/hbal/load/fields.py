@@ -7,6 +7,7 @@ from typing import Any
 
 from hbal.errors import LoadError
 from hbal.load.choices import Choice, chosen
+from hbal.load.units import MOST
 from hbal.model import MinMax, Policy, Spec, Template
 
 REQUIRED: Any = object()
@@ -119,7 +120,7 @@ class Fields:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def decode(text: str | bytes, what: str) -> Any:

@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Numbers as text: plain ones of files, sizes with units of options."""
 
-import math
 import re
+from typing import TypeVar
 
 from hbal.errors import BadUnit
+
+Number = TypeVar("Number", int, float)
 
 BINARY, DECIMAL = {"m": 0, "g": 1, "t": 2}, {"M": 2, "G": 3, "T": 4}
 SIZE = re.compile(r"\s*(-?\d+)\s*(.*?)\s*", re.ASCII | re.DOTALL)
 INTEGER = re.compile(r"\s*(-?\d+)", re.ASCII)
 FLOAT = re.compile(r"\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.ASCII)
 
+MOST = 2.0 ** 53
+"""No quantity is as large; the core, which counts in floats, could not tell its neighbours apart."""
+
 
 def whole(text: str) -> int:
     """The integer that the text is; raises ValueError with a sentence."""
-    return int(_number(INTEGER, text))
+    return _possible(int(_number(INTEGER, text)), text)
 
 
 def number(text: str) -> float:
     """The finite float that the text is; raises ValueError with a sentence."""
-    value = float(_number(FLOAT, text))
-    if not math.isfinite(value):
+    return _possible(float(_number(FLOAT, text)), text)
+
+
+def _possible(value: Number, text: str) -> Number:
+    if abs(value) >= MOST:
         raise ValueError(f"number '{text}' is too large")
     return value
 
