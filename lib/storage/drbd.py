@@ -7,19 +7,18 @@ newest data that are known, unless it is forced.
 
 from collections.abc import Sequence
 
+from gantry.constants import DRBD_META_SIZE
 from gantry.errors import Error, StorageError
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.storage import drbd_commands as commands
 from gantry.storage import drbd_device as device
 from gantry.storage import drbd_status, drbd_watch, lvm, lvm_volumes, owner
-from gantry.storage.base import DiskStatus, Mirror, Progress
+from gantry.storage.base import DiskStatus, Mirror, MirrorStatus, Progress
 from gantry.storage.drbd_device import Side
 from gantry.storage.drbd_status import End, Module, Table
 from gantry.storage.lvm_commands import MIB, Volume
 from gantry.storage.lvm_volumes import Wanted
 
-META_SIZE = 128
-"""MiB; enough for 4 TiB of data."""
 PEER_SECONDS = 5.0
 """A peer that is up answers within this time; who becomes primary waits as long to hear of better data."""
 
@@ -31,7 +30,7 @@ class DrbdStorage(Mirror, names=("drbd",)):
         one, before = device.side(disk), lvm_volumes.find()
         data = Wanted(where=one.data, size=disk.size, stripes=disk.params.get("data-stripes", 1),
                       exclusive=lvm.is_exclusive(disk), spindles=disk.spindles)
-        meta = Wanted(where=one.meta, size=META_SIZE, stripes=disk.params.get("meta-stripes", 1),
+        meta = Wanted(where=one.meta, size=DRBD_META_SIZE, stripes=disk.params.get("meta-stripes", 1),
                       exclusive=lvm.is_exclusive(disk))
         try:
             lvm_volumes.make(data, wipe=wipe, progress=progress)
@@ -99,7 +98,8 @@ class DrbdStorage(Mirror, names=("drbd",)):
 
     def statuses(self, disks: Sequence[Disk]) -> list[DiskStatus]:
         volumes, table, module = lvm_volumes.find(), device.look(), device.module()
-        return [_status(disk, volumes, table, module) for disk in disks]
+        log = device.kernel_log() if any(not end.connected for end in table.ends.values()) else []
+        return [_status(disk, volumes, _mirror(device.side(disk), table, module, log)) for disk in disks]
 
     def grow(self, disk: Disk, *, size: int) -> None:
         lvm_volumes.grow(device.side(disk).data, size, exclusive=lvm.is_exclusive(disk))
@@ -232,15 +232,19 @@ def _drop(where: LvmLocation) -> None:
         lvm_volumes.log.warning("logical volume %s/%s stays: %s", where.vg, where.lv, err)
 
 
-def _status(disk: Disk, volumes: dict[LvmLocation, Volume], table: Table, module: Module) -> DiskStatus:
-    one = device.side(disk)
-    end, record = table.ends.get(one.minor), owner.read_local(disk)
+def _mirror(one: Side, table: Table, module: Module, log: Sequence[str]) -> tuple[End | None, MirrorStatus]:
+    end = table.ends.get(one.minor)
+    reason = "" if end is None or end.connected else drbd_status.why_alone(log, end.minor, end.resource)
+    return end, drbd_status.judge(end, one.minor, eta=module.eta.get(one.minor), reason=reason)
+
+
+def _status(disk: Disk, volumes: dict[LvmLocation, Volume], seen: tuple[End | None, MirrorStatus]) -> DiskStatus:
+    one, (end, mirror) = device.side(disk), seen
     found = [volumes[where] for where in (one.data, one.meta) if where in volumes]
     whole = len(found) == 2 and not any(item.partial or lvm_volumes.NEW in item.tags for item in found)
     size = end.size // 1024 if end is not None and end.size else min(disk.size, found[0].size // MIB) if whole else 0
     major, minor = lvm_volumes.node_number(one.path) if end is not None else (None, None)
-    mirror = drbd_status.judge(end, one.minor, eta=module.eta.get(one.minor), reason=device.reason(end) if end else "")
-    return DiskStatus(path=str(one.path), exists=whole, size=size, owner_epoch=record.epoch,
+    return DiskStatus(path=str(one.path), exists=whole, size=size, owner_epoch=owner.read_local(disk).epoch,
                       open=end is not None and end.role == "Primary",
                       used=end is not None and "Primary" in (end.role, end.peer_role),
                       major=major, minor=minor, mirror=mirror)

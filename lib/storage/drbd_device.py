@@ -89,7 +89,7 @@ def module() -> drbd_status.Module:
 
 def reason(end: End) -> str:
     """Why it has no connection, as far as the kernel's log still tells."""
-    return "" if end.connected else drbd_status.why_alone(_kernel_log(), end.minor, end.resource)
+    return "" if end.connected else drbd_status.why_alone(kernel_log(), end.minor, end.resource)
 
 
 def shown(minor: int) -> drbd_config.Shown:
@@ -279,7 +279,7 @@ def _left(one: Side) -> End:
     return _present(one)
 
 
-def _kernel_log() -> list[str]:
+def kernel_log() -> list[str]:
     """All that the kernel's ring still holds; nothing where it may not be read."""
     try:
         handle = os.open(paths.here().devices / "kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
