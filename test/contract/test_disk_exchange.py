@@ -17,10 +17,12 @@ from gantry.errors import HypervisorError
 from gantry.hypervisor import exchanged
 from gantry.hypervisor.hv_kvm import copying, launch, nodes, runtime
 from gantry.objects.instance import Disk, FileLocation
+from gantry.objects.vm import VmDisk
 from gantry.utils import faults
 from support import tiny_guest
 from support.guest_lab import DISK, GUEST, needs_qemu, quiet
 
+SIZE = 2 << 20
 MOMENTS = ["begun", "copied", "halted", "recorded", "over"]
 
 
@@ -31,7 +33,7 @@ def other(lab):
 
 def other_disk(lab):
     path = lab.folder / "other.img"
-    path.write_bytes(b"\xff" * (2 << 20))
+    path.write_bytes(b"\xff" * SIZE)
     return Disk(uuid=DISK, name="", dev_type=DiskTemplate.SHAREDFILE, size=2, pci=12,
                 file=FileLocation(path=str(path)))
 
@@ -109,6 +111,20 @@ class TestQemu:
     """What only QEMU can show."""
 
     pytestmark = needs_qemu
+
+    def test_a_disk_that_the_guest_may_only_read(self, qemu):
+        places = [qemu.folder / name for name in ("read.img", "read-too.img")]
+        for path, fill in zip(places, (b"\x55", b"\xff"), strict=True):
+            path.write_bytes(fill * SIZE)
+        old, new = [replace(other_disk(qemu), uuid=DISK.replace("a", "b"), mode="ro",
+                            file=FileLocation(path=str(path))) for path in places]
+        with qemu.on("n1") as driver:
+            start(qemu, driver)
+            driver.plug_disk(GUEST, VmDisk(disk=old, pci=20), str(places[0]), index=1)
+            driver.exchange_disk(GUEST, new, str(places[1]), progress=quiet)
+            assert driver.spec(GUEST).disks[1].disk == new
+            assert places[1].read_bytes() == places[0].read_bytes()
+            goes_on(qemu, qemu.disk)
 
     @pytest.mark.parametrize("moment", MOMENTS)
     @pytest.mark.parametrize("forward", [True, False])

@@ -7,7 +7,7 @@ undone; nothing is left over, nothing runs twice, and the instance can be used.
 
 import pytest
 
-from support.operations import OP_IDS, Operation
+from support.operations import NAME, OP_IDS, Operation
 
 TWO_DISKS = {"disks": [{"size": 8}, {"size": 8}]}
 
@@ -53,6 +53,27 @@ def test_killed_on_the_way_back(cluster, kind):
         op, job = cut(operation, point, failing=failing)
         assert job["status"] == "error", (point, job)
         assert failing in str(job["result"])
+        operation.ended(op, job)
+
+
+LOCAL = {"disk_template": "file"}
+EACH = 4
+
+
+def test_killed_while_disks_move_along(cluster):
+    """Every fourth boundary; all of them are tried on a model (test/unit/cmdlib/test_instance_moves.py)."""
+    operation = Operation(cluster, "migrate", LOCAL)
+    if operation.instance() is not None:
+        cluster.remove(NAME)
+    steps = operation.stored_plan()
+    for point in [*operation.points_forward(steps)][::EACH]:
+        op, job = cut(operation, point)
+        assert job["status"] == "success", (point, job)
+        operation.ended(op, job)
+    failing, points = operation.points_back(steps)
+    for point in points[::EACH]:
+        op, job = cut(operation, point, failing=failing)
+        assert job["status"] == "error", (point, job)
         operation.ended(op, job)
 
 

@@ -42,7 +42,8 @@ def exchange(record: Runtime, new: Disk, path: str, progress: Progress) -> None:
                                                  "a type that stays while it runs")
                 if nodes.is_on(qmp, new.uuid, path):
                     return
-                copying.begin(qmp, job, source, nodes.add(qmp, record, new, path))
+                writable = replace(new, mode="rw")  # for us, whatever the guest may do
+                copying.begin(qmp, job, source, nodes.add(qmp, record, writable, path))
         faults.point("exchange:begun")
         copying.wait_ready(record, [job], progress)
         faults.point("exchange:copied")
@@ -80,8 +81,7 @@ def _go_over(qmp: Qmp, record: Runtime, new: Disk, job: str) -> None:
     pivot = Pivot(old=old, node=job, runs=bool(qmp.execute("query-status")["running"]))
     record = replace(record, pivot=pivot)
     runtime.save(record)
-    if pivot.runs:
-        qmp.execute("stop")  # QEMU flushes all disks with it
+    qmp.execute("stop")  # QEMU flushes all disks with it, also when the guest stood still before
     faults.point("exchange:halted")
     copying.require(record, copying.jobs(qmp), job)
     exchanged.remember(new)
