@@ -6,7 +6,7 @@ from typing import Any
 
 from gantry.cli import failures, output
 from gantry.cli.context import Context
-from gantry.errors import Error, ExecError, RemoteError
+from gantry.errors import Error, ExecError, JobLost, RemoteError
 
 FINAL = ("success", "error", "canceled")
 _ENDED = (*FINAL, "canceling")
@@ -15,10 +15,6 @@ _PATIENCE = {"queued": "Job {job} is waiting in queue",
              "waiting": "Job {job} is trying to acquire all necessary locks"}
 
 Op = dict[str, Any]
-
-
-class JobLost(Error):
-    wire_name = "JobLost"
 
 
 def submit(ctx: Context, ops: Sequence[Op]) -> int:
@@ -50,7 +46,7 @@ def follow(ctx: Context, job: int, *, quiet: bool = False) -> list[Any]:
     while True:
         answer = ctx.call("WaitForJobChange", job, ["status"], previous, serial, _POLL_SECONDS)
         if not answer:
-            raise JobLost(detail=f"Job {job} not found")
+            raise JobLost(job=job)
         if answer == "nochange":
             _be_patient(job, previous)
             continue
