@@ -184,7 +184,13 @@ def _shown(where: LvmLocation) -> str:
 
 
 def _ask(argv: list[str]) -> str:
-    return command.run(argv, seconds=SECONDS).stdout
+    """A report; one that comes with complaints (a physical volume is missing) tells of the rest all the same."""
+    done = command.run(argv, seconds=SECONDS, may_fail=True)
+    if done.status != 0:
+        if not done.stdout.strip().startswith("{"):
+            raise CommandFailed(command=argv[0], status=done.status, output=done.stderr.strip() or "(no output)")
+        log.warning("%s complains: %s", argv[0], done.stderr.strip())
+    return done.stdout
 
 
 def _change(argv: list[str]) -> None:

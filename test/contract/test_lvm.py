@@ -9,7 +9,7 @@ import pytest
 
 from gantry.backend import volumes
 from gantry.constants import DiskTemplate
-from gantry.errors import NotFound, StaleOwner, StorageError, WrongInput
+from gantry.errors import CommandFailed, NotFound, StaleOwner, StorageError, WrongInput
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.storage import lvm_volumes
 from gantry.storage.base import load
@@ -234,6 +234,16 @@ def test_a_name_that_is_no_snapshot_of_the_disk_is_refused(driver):
     create(driver, disk(2))
     with pytest.raises(StorageError, match="no snapshot of d1"):
         driver.snapshot(disk(1), name="d2", size=8)
+
+
+def test_a_report_that_comes_with_complaints_counts(driver, programs):
+    create(driver, disk())
+    programs.said = {"lvs": '{"report": [{"lv": []}]}'}
+    programs.broken = {"lvs": "WARNING: VG xenvg is missing PV"}
+    assert not driver.status(disk()).exists
+    programs.said = {}
+    with pytest.raises(CommandFailed, match="missing PV"):
+        driver.status(disk())
 
 
 # --- storage units ---
