@@ -17,6 +17,7 @@ from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.objects.vm import DeviceChange, VmDisk
 from gantry.opcodes.instance import InstanceSetParams
+from gantry.utils import clock
 
 CONVERTIBLE = disks.FILE_TEMPLATES | disks.LVM_TEMPLATES
 PLAIN, DRBD = DiskTemplate.PLAIN, DiskTemplate.DRBD
@@ -167,7 +168,9 @@ def _converted(view: View, op: InstanceSetParams, guest: steps.Guest, template: 
         kept = _volume_of(old, guest.node.uuid)
         vg = {"vg": kept.vg} if kept is not None and template in disks.LVM_TEMPLATES else {}
         made = disks.create(view, layout, index, {"size": old.size, **vg})
-        new = replace(old, dev_type=template, nodes=made.nodes, file=made.file, lvm=made.lvm, drbd=made.drbd, params={})
+        since = clock.epoch() if template is DRBD else None  # the new end is not filled yet
+        new = replace(old, dev_type=template, nodes=made.nodes, file=made.file, lvm=made.lvm, drbd=made.drbd, params={},
+                      degraded_since=since)
         found.append(_kept(old, new, guest.node.uuid) if in_place else new)
     instance = replace(guest.instance, disk_template=template)
     return replace(guest, instance=instance, disks=disks.annotated(config, instance, found), peers=tuple(nodes[1:]))

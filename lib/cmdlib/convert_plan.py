@@ -16,7 +16,7 @@ from gantry.objects.plan import Action, Plan, Say, Several, Step, Task, Update
 
 COPY_RATE = 100.0
 """MiB a second that copying on one node is expected to take, for progress."""
-PLACE = ("dev_type", "size", "nodes", "file", "lvm", "drbd")
+PLACE = ("dev_type", "size", "nodes", "file", "lvm", "drbd", "degraded_since")
 NOTHING = Say(lines=[])
 
 
@@ -69,7 +69,9 @@ def _ready(seen: Conversion) -> tuple[Step, ...]:
     """Until new mirrors are in sync, or only talk."""
     if seen.template is not DRBD:
         return ()
-    return (mirror.wait_synced(seen.new) if seen.wait else mirror.wait_connected(seen.new),)
+    if not seen.wait:
+        return (mirror.wait_connected(seen.new),)
+    return (mirror.wait_synced(seen.new), *mirror.seen_whole(seen.new))
 
 
 def _unmirrored(seen: Conversion) -> list[Step]:

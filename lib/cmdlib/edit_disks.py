@@ -51,6 +51,12 @@ def apply(view: View, instance: Instance, edits: tuple[tuple[str, int | str, dic
     return state
 
 
+def unfilled(edited: Edited, now: float) -> Edited:
+    """With new mirrors known to be whole at one end only: their first synchronisation is not waited for."""
+    made = {disk.uuid: replace(disk, degraded_since=now) if disk.drbd is not None else disk for disk in edited.made}
+    return replace(edited, made=tuple(made.values()), disks=tuple(made.get(disk.uuid, disk) for disk in edited.disks))
+
+
 def _place(edit: _Edit, state: Edited) -> int:
     """Where a new disk goes."""
     count = len(state.disks)

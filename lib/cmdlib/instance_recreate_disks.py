@@ -20,8 +20,10 @@ from gantry.objects.instance import Disk
 from gantry.objects.plan import Action, Plan, Several, Step, Update
 from gantry.opcodes.instance import InstanceRecreateDisks
 from gantry.rpc import calls
+from gantry.utils import clock
 
 CHANGEABLE = ("size", "mode", "spindles")
+RECORDED = (*CHANGEABLE, "nodes", "drbd", "degraded_since")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         undos: list[Action] = []
         for index, disk in seen.disks:
             old = seen.before.disks[index]
-            names = [name for name in (*CHANGEABLE, "nodes", "drbd") if getattr(disk, name) != getattr(old, name)]
+            names = [name for name in RECORDED if getattr(disk, name) != getattr(old, name)]
             if names:
                 changes.append(_fields("disks", disk, names))
                 undos.append(_fields("disks", old, names))
@@ -159,16 +161,18 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
 
 
 def _placed(view: View, index: int, disk: Disk, nodes: Sequence[Node]) -> Disk:
-    """The disk on these nodes; ends that were elsewhere get new volumes."""
+    """The disk on these nodes; ends that were elsewhere get new volumes.  A mirror is not filled at once."""
     where = tuple(node.uuid for node in nodes)
     if disk.drbd is None:
         return replace(disk, nodes=where) if disk.nodes else disk
+    now = clock.epoch()
     if set(where) == set(disk.nodes):
-        return disk
+        return replace(disk, degraded_since=now)
     old = disk.drbd.ends[0]
     ends = tuple(disk.drbd.end(node.uuid) or mirror.new_end(view, node, index, vg=old.data.vg, metavg=old.meta.vg)
                  for node in nodes)
-    return replace(disk, nodes=where, drbd=replace(disk.drbd, ends=ends, secret=mirror.new_secret()))
+    return replace(disk, nodes=where, degraded_since=now,
+                   drbd=replace(disk.drbd, ends=ends, secret=mirror.new_secret()))
 
 
 def _fields(table: str, value: Any, names: Sequence[str]) -> Update:

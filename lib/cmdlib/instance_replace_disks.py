@@ -16,6 +16,7 @@ from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.objects.plan import Plan
 from gantry.opcodes.instance import InstanceReplaceDisks
+from gantry.utils import clock
 
 NEW_SECONDARY, AUTO = "replace_new_secondary", "replace_auto"
 ON_PRIMARY, ON_SECONDARY = "replace_on_primary", "replace_on_secondary"
@@ -148,10 +149,11 @@ class InstanceReplaceDisksUnit(LogicalUnit[InstanceReplaceDisks, Seen], op=Insta
             "MODE": op.mode, "NEW_SECONDARY": node.name if leaves is not None else "",
             "OLD_SECONDARY": config.nodes[old[0]].name})
         new = [node.uuid] if leaves is not None else []
-        return Replacement(guest=guest, node=node, leaves=leaves, swaps=tuple(swaps), early=op.early_release,
-                           opens=mirror_state.is_down(states), apart=mirror_state.is_apart(states),
-                           wipe=config.cluster.prealloc_wipe_disks,
-                           hooks=hookenv.hooks(config, "mirrors-replace", env, pre=(guest.node.uuid, *new)))
+        return Replacement(
+            guest=guest, node=node, leaves=leaves, swaps=tuple(swaps), early=op.early_release, now=clock.epoch(),
+            opens=mirror_state.is_down(states), apart=mirror_state.is_apart(states),
+            wipe=config.cluster.prealloc_wipe_disks,
+            hooks=hookenv.hooks(config, "mirrors-replace", env, pre=(guest.node.uuid, *new)))
 
 
 def _broken(guest: steps.Guest, states: States, secondary: Node) -> tuple[str, tuple[int, ...]]:

@@ -37,6 +37,7 @@ from gantry.objects.params import expand_memory, merge_be, merge_own
 from gantry.objects.plan import Action, Call, Delete, Plan, Several, Step, Update, put
 from gantry.objects.vm import VmStatus
 from gantry.opcodes.instance import InstanceSetParams
+from gantry.utils import clock
 
 MASKED = "<redacted>"
 FIELDS = ("primary_node", "owner_epoch", "os", "hvparams", "beparams", "osparams", "osparams_private", "admin_state",
@@ -90,6 +91,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         new = self._state(new, running)
         hot = running is not None and (op.hotplug or op.hotplug_if_possible)
         edited = edit_disks.apply(view, new, op.disks, running=running is not None and not hot)
+        edited = edited if op.wait_for_sync else edit_disks.unfilled(edited, clock.epoch())
         place = nics.Place(group=config.groups[guest.node.group], conflicts_check=op.conflicts_check)
         found, nic_lines = edit_nics.apply(view, new, edited.disks, op.nics, place)
         new = replace(new, nics=found, disks=tuple(disk.uuid for disk in edited.disks))

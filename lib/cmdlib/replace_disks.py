@@ -38,6 +38,7 @@ class Replacement:
 
     `guest` has all disks, and the peers that can be asked.  `opens`: a disk is not brought up somewhere, all are for a
     while.  `apart`: an end stands alone, so after a split brain; what only the secondary has is given up then.
+    `now`: since when the secondary has not everything.
     """
 
     guest: steps.Guest
@@ -48,13 +49,19 @@ class Replacement:
     apart: bool
     wipe: bool
     early: bool
+    now: float
     hooks: Hooks
+
+    @property
+    def fills_secondary(self) -> bool:
+        """Whether it is the secondary's end that is empty for a while; else it is the primary's."""
+        return self.leaves is not None or self.node.uuid != self.guest.node.uuid
 
 
 def plan(seen: Replacement) -> Plan:
     last = (_wait, _remove) if not seen.early else (_remove, _wait)
     parts = [*_bring_up(seen), *_headed(3, "Allocate new storage", _allocate(seen)),
-             *_headed(4, "Changing drbd configuration", [*_change(seen), _record(seen)])]
+             *_headed(4, "Changing drbd configuration", [*_incomplete(seen), *_change(seen), _record(seen)])]
     titles = {_wait: "Sync devices", _remove: "Removing old storage"}
     for number, part in enumerate(last, 5):
         parts += _headed(number, titles[part], part(seen))
@@ -124,6 +131,16 @@ def _allocate(seen: Replacement) -> list[Step]:
 # --- the change ----------------------------------------------------------------------------------------------
 
 
+def _incomplete(seen: Replacement) -> list[Step]:
+    """Nobody may fail over to the secondary's end until it is filled; nor when this is undone, until it is known to be
+    whole again.
+    """
+    if not seen.fills_secondary:
+        return []
+    old = replace(seen.guest, disks=tuple(swap.old for swap in seen.swaps))
+    return [replace(step, undo=Say(lines=[])) for step in mirror.seen_degraded(old, seen.now)]
+
+
 def _change(seen: Replacement) -> list[Step]:
     return _new_volumes(seen) if seen.leaves is None else _new_peer(seen, seen.leaves)
 
@@ -191,7 +208,10 @@ def _record(seen: Replacement) -> Step:
 
 
 def _wait(seen: Replacement) -> list[Step]:
-    return [mirror.wait_synced(replace(after(seen), disks=tuple(swap.new for swap in seen.swaps)))]
+    since = seen.now if seen.fills_secondary else None
+    filled = replace(after(seen), disks=tuple(
+        replace(swap.new, degraded_since=swap.new.degraded_since or since) for swap in seen.swaps))
+    return [mirror.wait_synced(filled), *mirror.seen_whole(filled)]
 
 
 def _remove(seen: Replacement) -> list[Step]:

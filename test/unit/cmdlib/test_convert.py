@@ -8,6 +8,7 @@ from gantry.cmdlib.instance_set_params import InstanceSetParamsUnit
 from gantry.constants import DiskTemplate
 from gantry.errors import HypervisorError, NoResources, StorageError, WrongInput, WrongState
 from gantry.opcodes.instance import InstanceSetParams
+from gantry.utils import clock
 from support.cuts import Runner, check_every_cut, run
 from support.disk_world import disk_world, mirrored, plain
 from support.guest_world import UP, disk
@@ -25,6 +26,7 @@ NAMES = [f"{disks[0].dev_type}-{fields['disk_template']}" for disks, fields in W
 def fixed_secrets(monkeypatch):
     """So that two runs are alike."""
     monkeypatch.setattr(mirror, "new_secret", lambda: "fresh")
+    monkeypatch.setattr(clock, "epoch", lambda: 1000.0)
 
 
 def modify(world, **fields):
@@ -169,6 +171,9 @@ def test_nobody_waits_when_that_is_not_wanted():
     world = stopped(PLAIN)
     run(world, modify(world, disk_template="drbd", remote_node="node2", wait_for_sync=False))
     assert "drbd_wait_synced" not in [name for _, name in world.asked]
+    assert world.config.disks["d1"].degraded_since == 1000.0
+    run(world, modify(world, disk_template="plain"))
+    assert world.config.disks["d1"].degraded_since is None
 
 
 def test_a_volume_that_is_lost():

@@ -8,6 +8,7 @@ from gantry.cmdlib.instance_set_params import InstanceSetParamsUnit
 from gantry.constants import DiskTemplate
 from gantry.errors import HypervisorError
 from gantry.opcodes.instance import InstanceSetParams
+from gantry.utils import clock
 from support.cuts import Runner, check_every_cut, run
 from support.disk_world import disk_world, mirrored, plain
 from support.guest_world import UP, disk
@@ -23,6 +24,7 @@ ADD, REMOVE, DETACH = ("add", -1, {"size": 64}), ("remove", 1, {}), ("detach", 1
 def fixed_secrets(monkeypatch):
     """So that two runs are alike."""
     monkeypatch.setattr(mirror, "new_secret", lambda: "fresh")
+    monkeypatch.setattr(clock, "epoch", lambda: 1000.0)
 
 
 def running(kind="drbd"):
@@ -46,6 +48,13 @@ def test_add(kind):
     assert used(world) == list(world.config.instance("web1").disks)
     world.settle()
     assert world.orphans() == (set(), set())
+
+
+def test_a_mirror_that_is_not_waited_for_is_known_to_be_incomplete():
+    world = running()
+    run(world, modify(world, ADD, wait_for_sync=False))
+    *_, new = world.config.disks_of(world.config.instance("web1"))
+    assert new.degraded_since == 1000.0
 
 
 @pytest.mark.parametrize("kind", KINDS)

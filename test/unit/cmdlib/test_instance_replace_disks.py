@@ -7,6 +7,7 @@ from gantry.cmdlib import mirror
 from gantry.cmdlib.instance_replace_disks import InstanceReplaceDisksUnit
 from gantry.errors import NoResources, StorageError, WrongInput, WrongState
 from gantry.opcodes.instance import InstanceReplaceDisks
+from gantry.utils import clock
 from support.cuts import Runner, check_every_cut, fails_and_undoes, run
 from support.disk_world import disk_world, mirrored, plain, without
 from support.guest_world import UP
@@ -21,6 +22,7 @@ DISKS = (mirrored(), mirrored("d2", index=1, pci=14))
 def fixed_secrets(monkeypatch):
     """So that two runs are alike."""
     monkeypatch.setattr(mirror, "new_secret", lambda: "fresh")
+    monkeypatch.setattr(clock, "epoch", lambda: 1000.0)
 
 
 def replace(world, **fields):
@@ -92,7 +94,7 @@ def test_cut_off_anywhere(fields, early, state):
     def make():
         world = running() if state == "running" else disk_world(*DISKS, active=False)
         return world, replace(world, early_release=early, **fields)
-    check_every_cut(make, check=clean)
+    check_every_cut(make, check=clean, undone_without=("degraded_since",))
 
 
 @pytest.mark.parametrize("fields", MODES)
@@ -104,7 +106,7 @@ def test_what_fails_is_undone(fields, call):
     called = {step.action.call for step in todo.steps if hasattr(step.action, "call")}
     if call not in called:
         return
-    before = world.snapshot()
+    before = world.snapshot(without=("degraded_since",))
     runner = Runner(world, todo)
     for index, step in enumerate(todo.steps):
         if getattr(step.action, "call", "") == call:
@@ -114,7 +116,24 @@ def test_what_fails_is_undone(fields, call):
             del world.refuse[call]
             runner.undo(index)
             break
-    assert world.snapshot() == before
+    assert world.snapshot(without=("degraded_since",)) == before
+
+
+@pytest.mark.parametrize(("fields", "since"), [(MODES[0], None), (MODES[1], 1000.0), (MODES[2], 1000.0)])
+def test_an_end_that_is_being_filled_is_known_to_be_incomplete(fields, since):
+    """Nobody may fail over to it: not while it is filled, and not when all was undone until it is seen to be whole."""
+    world = running()
+    runner = Runner(world, replace(world, **fields))
+    world.refuse["drbd_wait_synced"] = StorageError(detail="no progress")
+    with pytest.raises(StorageError):
+        runner.forward()
+    assert world.config.disks["d1"].degraded_since == since
+    del world.refuse["drbd_wait_synced"]
+    runner.undo(max(runner.done) + 1)
+    assert world.config.disks["d1"].degraded_since == since
+    world = running()
+    run(world, replace(world, **fields))
+    assert world.config.disks["d1"].degraded_since is None
 
 
 def test_early_release_removes_before_the_sync():

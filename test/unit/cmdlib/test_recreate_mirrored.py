@@ -7,6 +7,7 @@ from gantry.cmdlib import mirror
 from gantry.cmdlib.instance_recreate_disks import InstanceRecreateDisksUnit
 from gantry.errors import WrongInput, WrongState
 from gantry.opcodes.instance import InstanceRecreateDisks
+from gantry.utils import clock
 from support.cuts import check_every_cut, run
 from support.disk_world import disk_world, mirrored, plain
 from support.view import plan_of
@@ -18,6 +19,7 @@ BOTH = (mirrored(), mirrored("d2", index=1, pci=14))
 def fixed_secrets(monkeypatch):
     """So that two runs are alike."""
     monkeypatch.setattr(mirror, "new_secret", lambda: "fresh")
+    monkeypatch.setattr(clock, "epoch", lambda: 1000.0)
 
 
 def recreate(world, **fields):
@@ -54,7 +56,8 @@ def empty_disks(monkeypatch):
 def test_both_ends():
     world = lost(*BOTH)
     run(world, recreate(world))
-    assert world.config.disks["d1"] == BOTH[0]
+    assert world.config.disks["d1"].drbd == BOTH[0].drbd
+    assert world.config.disks["d1"].degraded_since == 1000.0
     assert world.devices == {}
     clean(world)
 
