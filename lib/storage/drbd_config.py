@@ -4,6 +4,7 @@
 pyparsing is imported at the first use only: most tasks of a node never ask.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,10 @@ from gantry.errors import StorageError
 
 if TYPE_CHECKING:
     from pyparsing import ParserElement
+
+
+_parsing = threading.Lock()
+"""The node daemon answers calls in threads; a grammar changes while it is used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,8 @@ def parse(text: str) -> Shown:
     """Raises StorageError."""
     from pyparsing import ParseBaseException
     try:
-        found = _grammar().parse_string(text, parse_all=True).as_list()
+        with _parsing:
+            found = _grammar().parse_string(text, parse_all=True).as_list()
     except ParseBaseException as err:
         raise StorageError(detail=f"what drbdsetup shows cannot be understood: {err}") from err
     sections = dict(_flat(found, ()))
