@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The remote API as a WSGI application: who calls, what they want, and the answer as JSON.
 
-A server may put into the environment: `gantry.detach`, a function that takes the connection over for a stream
-of events, and `gantry.hold`, one that takes it over until the answer is there.
+A server may put into the environment: `gantry.detach`, a function that takes the connection over for a stream of
+events; `gantry.hold`, one that takes it over until the answer is there; `gantry.reading`, one that makes a context in
+which the body is read.
 """
 
+import contextlib
 import json
 import logging
 import threading
@@ -181,7 +183,8 @@ def _body(environ: Environ) -> bytes:
         return b""
     most = MAX_BODY + 1 if length in (None, "") else min(int(length), MAX_BODY + 1)
     try:
-        body: bytes = environ["wsgi.input"].read(most)
+        with environ.get("gantry.reading", contextlib.nullcontext)():
+            body: bytes = environ["wsgi.input"].read(most)
     except TimeoutError as err:
         raise HttpError(408) from err
     except MaxSizeExceeded as err:

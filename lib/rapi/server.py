@@ -15,7 +15,7 @@ import logging
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 MAX_HEADER = 16 << 10
 READ_SECONDS = 60
 IDLE_SECONDS = 60
+PATIENCE = 2.0
+"""Seconds after which a request that is still coming has to make way, when all threads are taken."""
 DRAIN = 1 << 20
 """Bytes of a body that nobody wanted which are read and dropped, so that the connection can go on."""
 LINGER = 64 << 20
@@ -81,9 +83,13 @@ class PlainSocket:
 
 
 class _Request(HTTPRequest):
+    def parse_request(self) -> None:
+        with self.server.reading_from(self.conn):
+            super().parse_request()
+
     def simple_response(self, status: str, msg: str = "") -> None:
         """What cheroot refuses by itself, in the words of this interface; the connection ends."""
-        code = int(str(status)[:3])
+        code = HTTPStatus.REQUEST_TIMEOUT if self.conn.hurried else int(str(status)[:3])
         known = HTTPStatus(code if code in HTTPStatus._value2member_map_ else 400)
         self.close_connection = self.sent_headers = True
         body = error_body(known, msg or known.phrase)
@@ -127,6 +133,8 @@ class _Connection(HTTPConnection):
         self._guard = threading.Lock()
         self._free, self._then = False, _nothing
 
+    hurried = False
+    """It was told that its request takes too long."""
     late: tuple[bytes, bool] = (b"", False)
     """An answer that came later, and whether the connection goes on after it."""
 
@@ -198,6 +206,7 @@ class _Gateway(wsgi.Gateway_10):
         environ: Environ = super().get_environ()  # type: ignore[no-untyped-call]  # cheroot has no types
         environ["gantry.detach"] = self._detach
         environ["gantry.hold"] = self._hold
+        environ["gantry.reading"] = functools.partial(self.req.server.reading_from, self.req.conn)
         return environ
 
     def respond(self) -> None:
@@ -343,10 +352,34 @@ class RapiServer(wsgi.Server):
                          timeout=IDLE_SECONDS, shutdown_timeout=2)
         self.gateway = _Gateway
         self.keep_alive_conn_limit = limits.connections
+        self._reading: dict[_Connection, float] = {}
         self.ssl_adapter = PlainAdapter() if contexts is None else TlsAdapter(contexts)
+
+    @contextlib.contextmanager
+    def reading_from(self, conn: _Connection) -> Iterator[None]:
+        """While a thread reads what a client sends."""
+        self._reading[conn] = SYSTEM.now()
+        try:
+            yield
+        finally:
+            del self._reading[conn]
+
+    def relieve(self) -> None:
+        """When no thread is left: end those requests that are the longest in coming, for as many as wait."""
+        waiting = self.requests.qsize
+        if waiting <= 0 or self.requests.idle > 0:
+            return
+        before = SYSTEM.now() - PATIENCE
+        slow = sorted((since, id(conn), conn) for conn, since in list(self._reading.items()) if since < before)
+        for _, _, conn in slow[:waiting]:
+            log.warning("%s takes too long to send its request, and others wait", conn.remote_addr)
+            conn.hurried = True
+            with contextlib.suppress(OSError):
+                conn.socket._socket.shutdown(socket.SHUT_RD)
 
     def process_conn(self, conn: _Connection) -> None:
         """A new connection gets a thread once it says something: silent ones must not use them up."""
+        self.relieve()
         if conn.silent:
             conn.silent = False
             if self.can_add_keepalive_connection:

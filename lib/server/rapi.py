@@ -61,7 +61,7 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     threading.Thread(target=server.serve, name="connections", daemon=True).start()
     log.info("listening on %s port %d", address, options.port)
     control.ready()
-    status = _wait(stopped)
+    status = _wait(stopped, server)
     events.stop()
     stopper = threading.Thread(target=server.stop, name="stopping", daemon=True)
     stopper.start()
@@ -70,9 +70,10 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     return status
 
 
-def _wait(stopped: threading.Event) -> int:
+def _wait(stopped: threading.Event, server: RapiServer) -> int:
     """The exit status, once the daemon is to stop, or another node has become the master."""
     while not stopped.wait(LOOK_SECONDS):
+        server.relieve()
         try:
             _check_master()
         except (daemon.NotInCluster, daemon.NotMaster) as err:

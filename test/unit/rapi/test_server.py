@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import socket
 import ssl
 import threading
@@ -367,3 +368,25 @@ def test_events_reach_the_client(rapi, door):
     with pytest.raises(RapiError) as caught:
         next(rapi.events.listen(["nosuch"]))
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(("request_", "status"), [
+    ("GET /version HTTP/1.1\r\nHost: x\r\nX: ", 408),
+    (f"PUT /2/modify HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(ADMIN)}\r\nContent-Type: application/json\r\n"
+     "Content-Length: 100\r\n\r\n{", 400)])
+def test_a_slow_client_makes_way_when_others_wait(door, tmp_path, pem, monkeypatch, request_, status):
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    server, thread = run(application(door, tmp_path), pem, Limits(threads=1))
+    with connect(server.bind_addr[1], tls=False) as slow:
+        slow.sendall(request_.encode())
+        others = [connect(server.bind_addr[1], tls=False) for _ in range(3)]
+        for other in others:
+            other.sendall(GET.replace("\n", "\r\n").encode())
+        while not select.select([slow], [], [], 0.01)[0]:
+            server.relieve()
+        assert read_answer(slow)[0] == status
+        for other in others:
+            assert read_answer(other)[0] == 200
+            other.close()
+    server.stop()
+    thread.join(20)
