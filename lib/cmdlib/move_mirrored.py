@@ -109,12 +109,16 @@ def plan_of_failover(seen: Failover, *, timeout: float, ignore: bool) -> Plan:
 
 
 def failover_plan(seen: Failover, *, timeout: float, ignore: bool) -> Plan:
-    """The target is promoted before it is recorded as the primary node: when it refuses, nothing has changed."""
+    """The target is promoted before it is recorded as the primary node: when it refuses, nothing has changed.  It hears
+    of the new owner first of all: should the plan be undone, it is still known to be as new as the other end.
+    """
     guest, epoch = seen.guest, seen.there.owner_epoch
+    active = guest.instance.disks_active or steps.is_up(guest.instance)
     after = turned(guest, seen.target, epoch=epoch, peer=seen.reachable)
     record = steps.update(guest.instance, owner_epoch=epoch)
     plan = [Step(title=f"Failover instance {guest.name} from {guest.place} to {seen.target.name}", action=record,
                  undo=record)]
+    plan += [_claim(after)] if active else []
     if seen.reachable:
         again = steps.begin(seen.back, guest.node.uuid) if seen.back is not None else None
         plan.append(steps.stop(guest, timeout=timeout, may_fail=ignore, undo=again,
@@ -122,7 +126,8 @@ def failover_plan(seen: Failover, *, timeout: float, ignore: bool) -> Plan:
         plan.append(Step(title=f"* deactivating the instance's disks on source node {guest.place}", may_fail=ignore,
                          action=mirror.demote(guest, guest.node.uuid), weight=steps.CALL_SECONDS,
                          undo=mirror.open_(guest, guest.node.uuid) if guest.instance.disks_active else None))
-    plan += _take_over(after, active=guest.instance.disks_active or steps.is_up(guest.instance), ignore=ignore)
+    plan.append(_take_over(after, ignore=ignore) if active else replace(_claim(after), undo=steps.close(
+        after, seen.target.uuid)))
     plan.append(Step(title=f"recording {seen.target.name} as the primary node of instance {guest.name}", no_return=True,
                      action=steps.update(guest.instance, primary_node=seen.target.uuid, owner_epoch=epoch)))
     plan += [_follow(after)] if seen.reachable else mirror.seen_degraded(guest, seen.now)
@@ -135,15 +140,18 @@ def failover_plan(seen: Failover, *, timeout: float, ignore: bool) -> Plan:
     return Plan(steps=tuple(plan))
 
 
-def _take_over(after: steps.Guest, *, active: bool, ignore: bool) -> list[Step]:
-    """The new primary opens the disks, or, where they are not in use, only learns of the new owner."""
+def _claim(after: steps.Guest) -> Step:
+    """The disks of the new primary learn of the new owner; their roles stay."""
+    return Step(title=f"* telling the disks of instance {after.name} on {after.place} their new owner",
+                action=mirror.assemble(after, after.node.uuid), weight=steps.CALL_SECONDS)
+
+
+def _take_over(after: steps.Guest, *, ignore: bool) -> Step:
+    """The new primary opens the disks."""
     node = after.node.uuid
-    if not active:
-        return [Step(title=f"* telling the disks of instance {after.name} on {after.place} their new owner",
-                     action=mirror.assemble(after, node), undo=steps.close(after, node), weight=steps.CALL_SECONDS)]
     action = mirror.force(after, node) if ignore else mirror.open_(after, node)
-    return [Step(title=f"* activating the instance's disks on target node {after.place}", action=action, key="disks",
-                 undo=mirror.demote(after, node), weight=steps.CALL_SECONDS)]
+    return Step(title=f"* activating the instance's disks on target node {after.place}", action=action, key="disks",
+                undo=mirror.demote(after, node), weight=steps.CALL_SECONDS)
 
 
 def _follow(after: steps.Guest) -> Step:
@@ -163,13 +171,12 @@ def both_primary(guest: steps.Guest, to: Node, epoch: int) -> list[Step]:
     the target is promoted.  Undone, the target is the mirror again, also after its devices went down.
     """
     after = turned(guest, to, epoch=epoch)
-    claim = mirror.assemble(after, to.uuid)
+    claim = _claim(after)
     single = Several(actions=[mirror.connect(guest, node, dual=False) for node in mirror.ends(guest)])
     apart = mirror.disconnect_pair(guest)
     return [
-        Step(title=f"* telling the disks of instance {guest.name} on {to.name} their new owner", action=claim,
-             undo=single, weight=steps.CALL_SECONDS),
-        replace(apart, undo=claim),
+        replace(claim, undo=single),
+        replace(apart, undo=claim.action),
         replace(mirror.connect_pair(guest, dual=True), undo=apart.action),
         mirror.wait_synced(guest),
         Step(title=f"* activating the instance's disks on target node {to.name}", action=mirror.open_(after, to.uuid),

@@ -3,7 +3,7 @@
 
 The master daemon is killed on its way through the plans of an instance with a mirrored disk.
 
-The boundaries are enumerated from the stored plan: after a step that was not recorded, forward and back; every fourth
+The boundaries are enumerated from the stored plan: after a step that was not recorded, forward and back; every sixth
 of them is tried here, all of them on a model (test/unit/cmdlib/test_lvm_create.py and test_mirrored_*.py).  Started
 again, the daemon ends the job, done or undone; no volume, minor or connection is left over, nothing is primary twice.
 """
@@ -14,7 +14,7 @@ from support.disk_cluster import disk_cluster
 from support.operations import NAME, OP_IDS, Operation
 
 PAIR = {"disk_template": "drbd", "snode": "node3", "disks": [{"size": 8}]}
-EACH = 4
+EACH = 6
 
 
 @pytest.fixture(scope="module")

@@ -203,6 +203,8 @@ def test_a_target_that_refuses_leaves_the_guest_where_it_is():
     assert "not UpToDate" in str(fails_and_undoes(world, plan))
     assert world.snapshot(without=("owner_epoch",)) == before
     assert place(world)[2] == ["n1"]
+    world.fail("n1")
+    assert failover(world), "it has heard of the owner that came to nothing"
 
 
 @pytest.mark.parametrize(("unit", "op", "word"), [(InstanceFailoverUnit, InstanceFailover, "failed over"),
