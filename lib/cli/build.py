@@ -130,7 +130,8 @@ def _kind_of(field: Any) -> str:
 def _sentence(field: Any, kind: str) -> str:
     text: str = field.metadata["help"]
     text = text[:1].upper() + text[1:]
-    if kind != "flag" and field.default not in (None, "", (), {}) and isinstance(field.default, (int, float, str)):
+    shown = isinstance(field.default, (int, float, str)) and not isinstance(field.default, bool)
+    if kind != "flag" and shown and field.default != "":
         text += f" (default: {field.default})"
     return text
 

@@ -9,7 +9,7 @@ from gantry.cli import build, failures, output, programs
 from gantry.cli.commands_log import CommandsLog
 from gantry.cli.context import Context
 from gantry.cli.declare import Command
-from gantry.errors import Error
+from gantry.errors import Error, WrongInput
 
 _LIST_VARIABLES = {"gnt-node": "GNT_NODE_LIST", "gnt-group": "GNT_GROUP_LIST", "gnt-instance": "GNT_INSTANCE_LIST"}
 _ABORTED = ("Aborted. Note that if the operation created any jobs, they might have been submitted and will continue "
@@ -71,9 +71,19 @@ def _overview(program: str, commands: dict[str, Command]) -> None:
         output.line(f" {name:<{width}} - {build.summary(commands[name])}")
 
 
+def _require_text(arg: str) -> None:
+    try:
+        arg.encode()
+    except UnicodeEncodeError as err:
+        shown = arg.encode(errors="replace").decode()
+        raise WrongInput(detail=f"The argument '{shown}' is not text in UTF-8") from err
+
+
 def _run(program: str, name: str, command: Command, args: list[str]) -> int:
     log = CommandsLog(program, name)
     try:
+        for arg in args:
+            _require_text(arg)
         options, rest = build.parser(program, name, command).parse_args(args)
         problem = build.arity_problem(name, command, len(rest))
         if problem:

@@ -95,7 +95,8 @@ COMMANDS = {
         NODE_GROUP, opt("--no-strict", param="is_strict", help="Skip what other jobs have locked"))),
     "master-failover": Command("", "Make this node the master", run="cluster_failover:run", options=(
         flag("--no-voting", help="Do not ask the other nodes"), flag("--yes-do-it", help="Ask no questions"),
-        opt("--ignore-offline-nodes", kind="str", metavar="VALUE", help="Do not ask nodes known to be offline"))),
+        opt("--ignore-offline-nodes", kind="str", metavar="VALUE", help="Accepted for compatibility: nodes "
+            "that are marked offline are never asked"))),
     "master-ping": Command("", "Ask whether the master answers", run="cluster_simple:master_ping"),
     "getmaster": Command("", "Print the name of the master node", run="cluster_simple:getmaster"),
     "version": Command("", "Show versions", run="cluster_simple:version"),

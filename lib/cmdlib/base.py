@@ -19,6 +19,10 @@ Seen = TypeVar("Seen")
 
 ALL = frozenset({"*"})
 """In a set of names: every object of the level, those to come included."""
+SETTINGS = frozenset({"settings"})
+"""At the level cluster: the cluster's own record.  Who computes new values of its lists and dictionaries from the
+present ones takes it exclusively; else one of two changes at once would be lost.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,12 +161,13 @@ async def _ask_all(view: View, nodes: Iterable[str], call: Any, what: str, **arg
     answers = await view.nodes.call_many(nodes, call, **args)
     for node, answer in answers.items():
         name = view.config.nodes[node].name
+        reason = str(answer).removeprefix(f"node {name}: ")
         if isinstance(answer, NotFound):
-            raise WrongInput(detail=f"{what} on node {name}: {answer}")
+            raise WrongInput(detail=f"{what} on node {name}: {reason}")
         if isinstance(answer, NodeUnreachable):
             raise BadEnvironment(detail=f"{what} on node {name}: it does not answer ({answer})")
         if isinstance(answer, Error):
-            raise WrongInput(detail=f"{what} on node {name}: {answer}")
+            raise WrongInput(detail=f"{what} on node {name}: {reason}")
 
 
 def policy(view: View, instance: Instance, disks: Sequence[Disk], *, ignore: bool, node: str = "") -> None:

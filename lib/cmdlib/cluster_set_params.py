@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.cmdlib import master_ip, pool
-from gantry.cmdlib.base import ALL, Hooks, Locks, LogicalUnit
+from gantry.cmdlib.base import ALL, SETTINGS, Hooks, Locks, LogicalUnit
 from gantry.cmdlib.cluster_params import changed_fields
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
@@ -35,7 +35,7 @@ class ClusterSetParamsUnit(LogicalUnit[ClusterSetParams, Change], op=ClusterSetP
     """Result: null.  A larger candidate pool is filled at once."""
 
     def locks(self, view: View) -> Locks:
-        return Locks(shared={"node": ALL, "instance": ALL, "nodegroup": ALL})
+        return Locks(shared={"node": ALL, "instance": ALL, "nodegroup": ALL}, exclusive={"cluster": SETTINGS})
 
     async def check(self, view: View) -> Change:
         given = {name: value for name, value in self.op.encode().items() if name not in _COMMON and name != "OP_ID"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.cmdlib import mirror, pool
-from gantry.cmdlib.base import ALL, Hooks, Locks, LogicalUnit
+from gantry.cmdlib.base import ALL, SETTINGS, Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
 from gantry.constants import PROTOCOL_VERSION, AdminState
@@ -48,7 +48,7 @@ class NodeSetParamsUnit(LogicalUnit[NodeSetParams, Change], op=NodeSetParams):
         if self.op.secondary_ip:
             shared["instance"] = frozenset(
                 instance.name for instance in (*config.primaries_of(uuid), *config.secondaries_at(uuid)))
-        return Locks(exclusive={"node": nodes, "node-res": node}, shared=shared)
+        return Locks(exclusive={"cluster": SETTINGS, "node": nodes, "node-res": node}, shared=shared)
 
     async def check(self, view: View) -> Change:
         config, op = view.config, self.op

@@ -2,7 +2,7 @@
 """OP_TAGS_DEL: remove tags from an object."""
 
 from gantry.cmdlib import tags_owner
-from gantry.cmdlib.base import Locks, LogicalUnit
+from gantry.cmdlib.base import SETTINGS, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.errors import NotFound, WrongInput
 from gantry.objects.base import ConfigObject
@@ -19,7 +19,7 @@ class TagsDelUnit(LogicalUnit[TagsDel, ConfigObject], op=TagsDel):
 
     def locks(self, view: View) -> Locks:
         if self.op.kind == "cluster":
-            return Locks()
+            return Locks(exclusive={"cluster": SETTINGS})
         thing = tags_owner.owner(view.config, self.op.kind, self.op.name)
         name = tags_owner.lock_name(self.op.kind, thing)
         return Locks(exclusive={tags_owner.LEVELS[self.op.kind]: frozenset({name})})

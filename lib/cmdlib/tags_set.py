@@ -2,7 +2,7 @@
 """OP_TAGS_SET: add tags to an object."""
 
 from gantry.cmdlib import tags_owner
-from gantry.cmdlib.base import Locks, LogicalUnit
+from gantry.cmdlib.base import SETTINGS, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.errors import WrongInput
 from gantry.objects.base import ConfigObject
@@ -16,7 +16,7 @@ class TagsSetUnit(LogicalUnit[TagsSet, ConfigObject], op=TagsSet):
 
     def locks(self, view: View) -> Locks:
         if self.op.kind == "cluster":
-            return Locks()
+            return Locks(exclusive={"cluster": SETTINGS})
         thing = tags_owner.owner(view.config, self.op.kind, self.op.name)
         name = tags_owner.lock_name(self.op.kind, thing)
         return Locks(exclusive={tags_owner.LEVELS[self.op.kind]: frozenset({name})})

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from gantry.cmdlib.base import Locks, LogicalUnit
-from gantry.errors import Error, ExecError, NoResourcesNow, StaleTerm
+from gantry.errors import BadEnvironment, Error, ExecError, NodeUnreachable, NoResourcesNow, StaleTerm
 from gantry.jqueue import hooks as hooks_
 from gantry.jqueue.actions import Actor
 from gantry.jqueue.execute import PlanRun
@@ -134,6 +134,8 @@ class _Work:
                     seen = await unit.check(self._view)
             except NoResourcesNow as err:
                 raise Shortage from err
+            except NodeUnreachable as err:  # nothing was done yet: it is the cluster that is not as it should be
+                raise BadEnvironment(detail=str(err)) from err
             hooks = unit.hooks(seen)
             if hooks is not None and hooks.pre_nodes:
                 await hooks_.run_pre(self._services, self._op.op_id, hooks, self._view.warn)

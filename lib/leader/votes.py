@@ -42,13 +42,16 @@ class Local:
 class Votes(Leader):
     """With `voting` False nobody is asked for a vote: for two nodes of which one is gone, on the operator's word.
 
-    `on_deposed` is called once, with a sentence, when a higher term is seen while `watch` runs.
+    `on_deposed` is called once, with a sentence, when a higher term is seen while `watch` runs; `on_return` with
+    nodes that answer again.
     """
 
     def __init__(self, nodes: Nodes, local: Local, *, voting: bool = True, pause: float = 5.0,
-                 on_deposed: Callable[[str], None] = lambda _: None) -> None:
+                 on_deposed: Callable[[str], None] = lambda _: None,
+                 on_return: Callable[[set[str]], None] = lambda _: None) -> None:
         self._nodes, self._local, self._voting, self._pause = nodes, local, voting, pause
-        self._on_deposed = on_deposed
+        self._on_deposed, self._on_return = on_deposed, on_return
+        self._silent: set[str] = set()
         self._problem = "this node is not master"
         self._deposed = False
 
@@ -181,6 +184,9 @@ class Votes(Leader):
             if isinstance(answer, StaleTerm):
                 self.depose(f"node {self._name(node)}: {answer}")
                 return
+        back, self._silent = self._silent & versions.keys() - set(silent), set(silent)
+        if back:
+            self._on_return(back)
         reached, nodes = len(versions) + 1 - len(silent), len(versions) + 1
         needed = votes_needed(nodes) if self._voting else 1
         problem = "" if reached >= needed else (

@@ -66,6 +66,7 @@ class Wanted:
     def in_order(self) -> list[tuple[Key, Mode, bool]]:
         """(lock, mode, only if free now), in the order of acquisition."""
         found: list[tuple[Key, Mode, bool]] = [((0, BGL), Mode.X if self.exclusive_cluster else Mode.S, False)]
+        found += [((0, name), Mode.X, False) for name in sorted(self.exclusive.get(LEVELS[0], frozenset()))]
         for level in LEVELS[1:]:
             found.extend(_level(level, self.shared.get(level, frozenset()), self.exclusive.get(level, frozenset()),
                                 level in self.opportunistic))

@@ -10,6 +10,7 @@ One request, one reply, in order.  JSON escapes control characters, so the end b
 """
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -48,10 +49,21 @@ def encode_request(method: str, args: Sequence[Any]) -> bytes:
     return json.dumps({"method": method, "args": list(args)}).encode() + LUXI_END
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number that can be used")
+    return value
+
+
 def decode_request(message: bytes) -> Request:
-    """The request in `message` (without its end byte); raises BadRequest."""
+    """The request in `message` (without its end byte); raises BadRequest, also for texts and numbers that JSON
+    can write and no store can keep: halves of characters, and what is no number.
+    """
     try:
-        data = json.loads(message)
+        data = json.loads(message.decode(), parse_float=_finite, parse_constant=_finite)
+        if b"\\u" in message:
+            json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as err:
         raise BadRequest(detail=f"not JSON: {err}") from err
     if not isinstance(data, dict):

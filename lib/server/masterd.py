@@ -45,6 +45,7 @@ class Master:
     def __init__(self, options: argparse.Namespace, control: daemon.Control) -> None:
         self._options, self._control = options, control
         self.status = 0
+        self._on_return: Callable[[set[str]], None] = lambda _nodes: None
         self.over = asyncio.Event()
 
     async def run(self) -> int:
@@ -86,7 +87,11 @@ class Master:
             own=where.own, names=lambda: {node.uuid: node.name for node in config.online_nodes()},
             promised=promise.read, accept=promise.accept, known=lambda: promise.read_all().in_sync,
             remember=promise.remember, status=lambda: store.status), voting=not self._options.no_voting,
+            on_return=self._returned,
             on_deposed=lambda why: self.halt(StaleTerm(node="", call="", detail=why, ours=where.term, theirs="newer")))
+
+    def _returned(self, nodes: set[str]) -> None:
+        self._on_return(nodes)
 
     async def _serve(self, stack: AsyncExitStack, where: Standing, store: Store, config: Config,
                      nodes: WatchedNodes, leader: Leader) -> None:
@@ -97,6 +102,11 @@ class Master:
             members=lambda: [node.uuid for node in config.online_nodes()], remember=promise.remember,
             voting=not self._options.no_voting, changed=lambda _in_sync: pusher.changed()), promise.read_all().in_sync)
         replicator.start()
+
+        def again(nodes: set[str]) -> None:
+            replicator.heard(nodes)
+            pusher.changed()
+        self._on_return = again
         counting.IN_SYNC.read_with(lambda: len(replicator.in_sync))
         stack.push_async_callback(replicator.close)
         writer = WatchedWriter(config, store)

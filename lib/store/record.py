@@ -25,11 +25,16 @@ _ENCODER = simplejson.JSONEncoder(separators=(",", ":"), ensure_ascii=False, all
 
 
 def encode_rows(rows: Iterable[Row]) -> list[TextRow]:
-    """Raises ConfigurationError for what JSON cannot hold."""
+    """Raises ConfigurationError for what JSON cannot hold.  Halves of characters, as in names of files that are no
+    text, become question marks.
+    """
     found: list[TextRow] = []
     for table, key, value in rows:
         try:
-            found.append((table, key, None if value is None else _ENCODER.encode(value)))
+            text = None if value is None else _ENCODER.encode(value)
+            if text is not None and not text.isascii():
+                text = text.encode(errors="replace").decode()
+            found.append((table, key, text))
         except (TypeError, ValueError) as err:
             raise ConfigurationError(detail=f"{table}/{key} cannot be stored: {err}") from err
     return found

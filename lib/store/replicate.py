@@ -97,6 +97,7 @@ class Replicator:
         self._telling = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._patient: dict[str, asyncio.Event] = {}  # bringing up their copies waits for them to answer
         self._remembering: asyncio.Future[bool] | None = None
         self._row: Row | None = None
         self._closed = False
@@ -135,6 +136,12 @@ class Replicator:
             self._leaving[node] = asyncio.create_task(self._let_go(node), name=f"store-leave-{node}")
         for node in come:
             self._bring_up(node)
+
+    def heard(self, nodes: Iterable[str]) -> None:
+        """These nodes answer again: bring their copies up at once."""
+        for node in nodes:
+            if node in self._patient:
+                self._patient[node].set()
 
     # --- Copies -------------------------------------------------------------------------------------------------
 
@@ -259,10 +266,22 @@ class Replicator:
                 return
             except (Error, TimeoutError) as err:
                 log.info("the copy of the store on node %s cannot be brought up yet: %s", node, err)
-                await asyncio.sleep(pause)
+                await self._wait(node, pause)
             else:
                 log.info("the copy of the store on node %s is in sync", node)
                 return
+
+    async def _wait(self, node: str, seconds: float) -> None:
+        """Until the node is heard of, but no longer than that."""
+        self._patient[node] = heard = asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await heard.wait()
+        except TimeoutError:
+            pass
+        finally:
+            if self._patient.get(node) is heard:
+                del self._patient[node]
 
     async def _bring(self, node: str, status: StoreStatus) -> StoreStatus:
         """Bring the copy to where the journal ends; where it then stands."""

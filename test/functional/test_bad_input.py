@@ -158,7 +158,9 @@ def test_a_node_that_is_down(cluster, unchanged):
     cluster.kill("gnt-noded", "node2")
     try:
         for command in ([*ADD, *SMALL, "one"], ["gnt-instance", "migrate", "-f", "-n", "node2", "taken"]):
-            assert "node2" in cluster.fails(*command)
+            said = cluster.fails(*command)
+            assert "node2" in said
+            assert "error type: environment_error" in said
         listed = cluster.gnt("gnt-node", "list", "--no-headers", "-o", "name,mfree").split()
         assert listed[listed.index("node2") + 1] == "?"
         done = cluster.run("gnt-cluster", "verify", "--error-codes")
@@ -186,7 +188,12 @@ def test_a_node_without_its_certificate(cluster, unchanged):
 # --- the master's door ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("garbage", [b"", b"x", b"[]", b"{}", b'{"method": "SubmitJob"}', b"\xff\xfe", b"[" * 100000,
+DELAY = b'{"method": "SubmitJob", "args": [[{"OP_ID": "OP_TEST_DELAY", "duration": %s, "comment": "%s"}]]}'
+
+
+@pytest.mark.parametrize("garbage", [DELAY % (b"NaN", b""), DELAY % (b"1e999", b""), DELAY % (b"1", b"\\udc80"),
+                                     DELAY % (b"1", b"\xed\xb2\x80"), b"", b"x", b"[]", b"{}",
+                                     b'{"method": "SubmitJob"}', b"\xff\xfe", b"[" * 100000,
                                      b'{"method": "Nosuch", "args": [], "version": 3000000}',
                                      b'{"method": "SubmitJob", "args": [[{"OP_ID": 7}]], "version": 3000000}',
                                      b'{"method": "SubmitJob", "args": "x", "version": 3000000}',

@@ -177,6 +177,23 @@ def test_tags(cluster, program, name):
     assert cluster.run("gnt-cluster", "search-tags", "^a:").returncode == 1
 
 
+def test_changes_of_one_record_at_once_are_all_kept(cluster):
+    """Each computes the new value from the one it sees."""
+    tags = [f"t{number:02}" for number in range(12)]
+    jobs = [{"OP_ID": "OP_TAGS_SET", "kind": "cluster", "name": None, "tags": [tag]} for tag in tags]
+    keys = ["kernel_args", "root_path", "vga", "keymap", "soundhw", "cpu_type"]
+    jobs += [{"OP_ID": "OP_CLUSTER_SET_PARAMS", "hvparams": {"kvm": {key: "odd"}}} for key in keys]
+    with cluster.client() as client:
+        ids = [job for _, job in client.call("SubmitManyJobs", [[[job] for job in jobs]])]
+        for job in ids:
+            assert cluster.wait_job(job)["status"] == "success"
+        info = client.call("QueryClusterInfo")
+    assert set(tags) <= set(info["tags"])
+    assert {key: info["hvparams"]["kvm"][key] for key in keys} == dict.fromkeys(keys, "odd")
+    cluster.gnt("gnt-cluster", "remove-tags", *tags)
+    cluster.gnt("gnt-cluster", "modify", "-H", "kvm:kernel_args=ro,root_path=/dev/vda1,vga=,keymap=,soundhw=,cpu_type=")
+
+
 def test_groups(cluster):
     cluster.gnt("gnt-group", "add", "--alloc-policy=last_resort", "one")
     cluster.gnt("gnt-group", "rename", "one", "two")

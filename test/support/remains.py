@@ -93,7 +93,8 @@ class Remains:
         return {str(path) for folder in folders for path in folder.rglob("*")}
 
     def workers(self) -> list[str]:
-        """Command lines of processes of the nodes, scripts among them, that are neither daemons nor guests."""
+        """Command lines of processes of the nodes, scripts among them, that are neither daemons (or the
+        allocator's helpers of the master daemon) nor guests."""
         mark = f"{self.layout.folder}/".encode()  # the environment of programs, and of scripts their disks
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
@@ -102,7 +103,7 @@ class Remains:
                     found.append((folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
             except OSError:  # it has ended, or is another user's
                 continue
-        return [line for line in found if line and "qemu-system" not in line
+        return [line for line in found if line and "qemu-system" not in line and "multiprocessing" not in line
                 and not any(name in line for name in DAEMONS)]
 
     def temporary(self) -> list[str]:

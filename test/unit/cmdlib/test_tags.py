@@ -41,7 +41,7 @@ def test_set_get_search_and_delete(kind, name, path):
 @pytest.mark.parametrize(("kind", "name", "path"), THINGS)
 def test_what_is_locked(kind, name, path):
     unit, _, view = look(TagsSetUnit, TagsSet, world(), kind=kind, name=name, tags=["red"])
-    wanted = {"cluster": {}, "node": {"node": {"n2"}}, "instance": {"instance": {"web1"}},
+    wanted = {"cluster": {"cluster": {"settings"}}, "node": {"node": {"n2"}}, "instance": {"instance": {"web1"}},
               "nodegroup": {"nodegroup": {"g1"}}, "network": {"network": {"w1"}}}
     assert unit.locks(view).exclusive == wanted[kind]
     assert unit.hooks(None) is None

@@ -204,3 +204,14 @@ def test_resigning_ends_the_quorum(cluster):
     run(votes.watch())
     assert not votes.has_quorum
     assert cluster.deposed == []
+
+
+def test_nodes_that_answer_again_are_told_of_once(cluster):
+    back = []
+    votes = cluster.votes("a", on_return=back.append)
+    run(votes.confirm())
+    for down in ("", "b", "bc", "c", "c", ""):
+        cluster.network.down.clear()
+        cluster.network.down.update(down)
+        run(votes.look())
+    assert back == [{"b"}, {"c"}]

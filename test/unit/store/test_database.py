@@ -12,7 +12,7 @@ import pytest
 from gantry.errors import ConfigurationError, StoreFailed, WrongState
 from gantry.store import database as files
 from gantry.store.lock import WriterLock
-from gantry.store.record import Record, encode_rows, rows_text
+from gantry.store.record import Record, decode_value, encode_rows, rows_text
 
 
 def record_after(database, rows, *, term=1):
@@ -187,3 +187,10 @@ def test_kill_keeps_what_was_acknowledged(tmp_path, database, after):
     assert again.table("jobs").keys() == {str(number + 1) for number in range(again.status().serial)}
     assert [record.serial for record in again.tail(0)] == list(range(again.status().serial + 1))[1:]
     again.close()
+
+
+def test_halves_of_characters_become_question_marks():
+    """Such as Python makes of file names that are no text; they must not end the store."""
+    ((_, _, text),) = encode_rows([("jobs", "1", {"\udc80": "\u00e4\ud800"})])
+    text.encode()
+    assert decode_value(text) == {"?": "\u00e4?"}

@@ -151,6 +151,22 @@ def test_a_lost_copy_leaves_the_set_and_comes_back_by_tail(tmp_path):
     run(tmp_path, scenario)
 
 
+def test_a_copy_is_brought_up_as_soon_as_its_node_is_heard_of(tmp_path):
+    async def scenario(cluster):
+        cluster.replicator._pauses = lambda: itertools.repeat(3600)
+        await cluster.settle()
+        cluster.nodes.down.add("b")
+        await cluster.put("1", 1)
+        assert "b" not in cluster.replicator.in_sync
+        while "b" not in cluster.replicator._patient:
+            await asyncio.sleep(0.001)
+        cluster.nodes.down.clear()
+        cluster.replicator.heard({"b", "c", "nobody"})
+        await cluster.settle()
+        assert not cluster.replicator._patient
+    run(tmp_path, scenario)
+
+
 def test_nothing_is_acknowledged_while_no_majority_can_be_told(tmp_path):
     async def scenario(cluster):
         await cluster.put("1", 1)
