@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import checks, disks, hookenv, mirror, steps
+from gantry.cmdlib import checks, disks, hookenv, mirror, placement, steps
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
+from gantry.config import effective
 from gantry.config.config import Config
 from gantry.constants import AdminState, DiskTemplate
 from gantry.errors import WrongInput, WrongState
+from gantry.iallocator.request import Wanted
 from gantry.objects import codec
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk
@@ -51,7 +53,7 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         config = view.config
         before = steps.guest_of(config, config.instance(self.op.instance_name))
         self._check_request(before)
-        nodes = self._nodes(config, before)
+        nodes = self._nodes(config, before, await self._chosen(view, before))
         checks.admin_state(before.instance, (AdminState.DOWN, AdminState.OFFLINE), "cannot recreate disks")
         if not before.node.offline:
             await checks.not_running(view, before.instance, "cannot recreate disks")
@@ -72,20 +74,31 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
             raise WrongInput(detail=f"Instance '{guest.name}' has no disks, there is nothing to recreate")
         if template not in disks.FILE_TEMPLATES | disks.LVM_TEMPLATES:
             raise WrongInput(detail=f"Disks of template {template} cannot be recreated")
-        if op.iallocator is not None:
-            raise WrongInput(detail="An allocator cannot choose the nodes of lost disks; name them with --node")
+        if op.iallocator is not None and op.nodes:
+            raise WrongInput(detail="Do not specify both, iallocator and nodes")
         count = 2 if template is DiskTemplate.DRBD else 1
         if len(op.nodes) not in (0, count):
             what = "one node" if count == 1 else "two nodes"
             raise WrongInput(detail=f"Instance {guest.name} has disk template {template}: {what} can be given, not "
                                     f"{len(op.nodes)}")
 
-    def _nodes(self, config: Config, guest: steps.Guest) -> tuple[Node, ...]:
+    async def _chosen(self, view: View, guest: steps.Guest) -> tuple[str, ...]:
+        """Names of the nodes that are to have the disks, empty for those that have them."""
+        op, config, instance = self.op, view.config, guest.instance
+        if op.iallocator is None:
+            return op.nodes
+        found = await placement.for_new(view, None, op.iallocator, Wanted(
+            name=instance.name, template=instance.disk_template, beparams=effective.beparams(config, instance),
+            hypervisor=instance.hypervisor, os=instance.os, networks=tuple(nic.network for nic in instance.nics),
+            tags=tuple(instance.tags), disks=tuple({"size": disk.size, "mode": disk.mode} for disk in guest.disks)))
+        return tuple(node.name for node in found)
+
+    def _nodes(self, config: Config, guest: steps.Guest, names: Sequence[str]) -> tuple[Node, ...]:
         """Where the disks will be, the primary node first."""
         old = (guest.node.uuid, *config.secondaries_of(guest.instance))
-        if not self.op.nodes:
+        if not names:
             return tuple(checks.online(config, node) for node in old)
-        nodes = tuple(checks.target(config, name) for name in self.op.nodes)
+        nodes = tuple(checks.target(config, name) for name in names)
         if len({node.uuid for node in nodes}) < len(nodes):
             raise WrongInput(detail="The secondary node cannot be the primary node")
         if [node.uuid for node in nodes] == list(old):

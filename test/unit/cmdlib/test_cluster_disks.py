@@ -177,7 +177,7 @@ def test_disks_of_a_lost_node_come_back_on_another():
     (lambda: lose(world(admin_state=UP), "d2"), {}, WrongState, "marked to be up"),
     (lambda: lose(world(), "d2"), {"disks": [7]}, WrongInput, "has no disk/7"),
     (lambda: lose(world(), "d2"), {"disks": [[1, {"name": "x"}]]}, WrongInput, "name cannot be changed"),
-    (lambda: lose(world(), "d2"), {"iallocator": "hail"}, WrongInput, "allocator"),
+    (lambda: lose(world(), "d2"), {"iallocator": "hail"}, WrongInput, "seen by all nodes"),
     (lambda: lose(world(), "d2"), {"nodes": ["node2", "node3"]}, WrongInput, "one node can be given"),
     (lambda: lose(world(), "d2"), {"nodes": ["node2"]}, WrongInput, "seen by all nodes"),
     (lambda: lose(world(DiskTemplate.FILE), "d2"), {"nodes": ["node2"]}, WrongState, "not marked offline"),

@@ -6,6 +6,7 @@ import pytest
 from gantry.cmdlib import mirror
 from gantry.cmdlib.instance_recreate_disks import InstanceRecreateDisksUnit
 from gantry.errors import WrongInput, WrongState
+from gantry.iallocator import run as allocator
 from gantry.opcodes.instance import InstanceRecreateDisks
 from gantry.utils import clock
 from support.cuts import check_every_cut, run
@@ -79,6 +80,21 @@ def test_on_other_nodes():
     assert disk.drbd.end("n2") == BOTH[0].drbd.end("n2")
     assert disk.drbd.secret == "fresh"
     clean(world)
+
+
+def test_where_an_allocator_wants_them(monkeypatch):
+    """hail, in this process."""
+    from hbal.alloc import answer
+
+    async def ask(name, params, message):
+        return answer(message, options=["--static-kvm-node-memory=0"])
+    monkeypatch.setattr(allocator, "ask", ask)
+    world = lost(*BOTH, nodes={"n1": {"offline": True}})
+    run(world, recreate(world, iallocator="hail"))
+    assert set(world.config.disks["d1"].nodes) == {"n2", "n3"}
+    clean(world)
+    with pytest.raises(WrongInput, match="both"):
+        recreate(lost(*BOTH), iallocator="hail", nodes=("node2", "node3"))
 
 
 def test_plain_on_another_node():
