@@ -18,9 +18,12 @@ from gantry.query.mirrors import State
 from gantry.query.resource_instance import NOT_SHOWN, InstanceRow, template
 from gantry.query.world import World
 from gantry.rpc import calls
+from gantry.utils.clock import PATIENCE
 
 DISK_OKAY, DISK_FAULTY = 1, 3
 """States of a disk on its node, in the numbers of the wire."""
+JOB_SECONDS = 60.0 * PATIENCE
+"""A job waits longer for busy nodes than a query, which somebody waits for."""
 LOST = frozenset({"Diskless", "Failed", "Detaching"})
 """What DRBD calls the disk of an end that lost it."""
 
@@ -34,7 +37,7 @@ async def instance_info(config: Config, nodes: Nodes, names: Sequence[str], *, s
 
     Raises NotFound.  A node that does not answer costs the live parts only, and a word to `warn`.
     """
-    world = World(config=config.frozen(), nodes=nodes)
+    world = World(config=config.frozen(), nodes=nodes, patience=JOB_SECONDS)
     rows = await resource_instance.RESOURCE.rows(world, names or None, frozenset())
     statuses: Statuses = {}
     if not static:

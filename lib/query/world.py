@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from gantry.config.config import Config
 from gantry.objects.instance import Instance
 from gantry.query.fields import Field, nice_sorted
-from gantry.query.live import LiveNodes, Nodes
+from gantry.query.live import SECONDS, LiveNodes, Nodes
 
 
 class JobOp(Protocol):
@@ -77,6 +77,8 @@ class World:
 
     `recorded` changes with each record of the store, those of jobs' steps included; without it the serial of the
     configuration stands for it.
+
+    `patience`: seconds to wait for nodes.
     """
 
     config: Config
@@ -84,11 +86,12 @@ class World:
     queue: Jobs | None = None
     locks: LockTable | None = None
     recorded: Callable[[], int] | None = None
+    patience: float = SECONDS
     live: LiveNodes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "live", LiveNodes(
-            self.nodes, self.recorded or (lambda: self.config.serial)))
+            self.nodes, self.recorded or (lambda: self.config.serial), patience=self.patience))
 
     def steady(self) -> "World":
         """The same with a configuration that does not change while an answer is made."""

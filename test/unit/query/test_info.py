@@ -62,3 +62,17 @@ def test_how_it_is(name, parts, state):
 def test_an_instance_that_is_not_there():
     with pytest.raises(NotFound):
         info("nobody")
+
+
+class Slow:
+    """Nodes that take their time, and have neither guests nor disks."""
+
+    async def call(self, node, call, /, **args):
+        await asyncio.sleep(0.05)
+        return [{"path": "", "exists": False} for _ in args.get("disks", ())]
+
+
+def test_it_waits_as_long_as_a_job_may(monkeypatch):
+    assert info("web1", nodes=Slow())["web1.example.org"]["run_state"] == "down"
+    monkeypatch.setattr("gantry.query.info.JOB_SECONDS", 0.0)
+    assert info("web1", nodes=Slow())["web1.example.org"]["run_state"] is None
