@@ -22,8 +22,11 @@ from gantry.utils.clock import PATIENCE, SYSTEM
 
 UNPLUG_SECONDS = 30.0 * PATIENCE
 """How long a guest is waited for to let go of a device."""
-AGAIN_SECONDS = 3.0
-"""How often it is asked: one that boots does not hear the first time."""
+AGAIN_SECONDS = 8.0 * PATIENCE
+"""How often it is asked: one that boots does not hear the first time.  On PCI Express asking is pressing a button, and
+the guest waits 5 s for a second press, which takes the first one back."""
+_UNDER_WAY = ("in the process of unplug", "guest is busy")
+"""What QEMU says when the guest has been asked and has not answered yet."""
 
 _Item = TypeVar("_Item")
 
@@ -161,7 +164,7 @@ def _request(qmp: Qmp, device: str) -> None:
     try:
         qmp.execute("device_del", id=device)
     except HypervisorError as err:
-        if "in the process of unplug" not in str(err.facts.get("refused", "")):
+        if not any(reason in str(err.facts.get("refused", "")) for reason in _UNDER_WAY):
             raise
 
 
