@@ -26,11 +26,14 @@ Progress = Callable[[float, str], None]
 
 MEET_SECONDS = 60.0 * clock.PATIENCE
 """How long the two ends look for each other."""
+GREET_SECONDS = 5.0 * clock.PATIENCE
+"""How long whoever calls may take to show who it is."""
 STALL_SECONDS = 60.0 * clock.PATIENCE
 """Longest pause in the middle of the copy."""
 _FRAME = struct.Struct(">BQI")
 _DATA, _ZEROS, _PACKED, _END = range(4)
 _DONE = b"\1"
+_NOTHING = bytes(disk_data.BLOCK)
 _MOST = 2 * disk_data.BLOCK
 _LINE = 4096
 
@@ -63,7 +66,7 @@ def disk_send(*, disk: Disk, target: str, host: str, port: int, compress: bool, 
 # --- frames ---
 
 def _framed(offset: int, block: bytes, *, compress: bool) -> bytes:
-    if not block.strip(b"\0"):
+    if block == _NOTHING[:len(block)]:
         return _FRAME.pack(_ZEROS, offset, len(block))
     if compress:
         packed = zlib.compress(block, 1)
@@ -116,7 +119,7 @@ def _met(peer: str, listen: str, port: int, progress: Progress) -> Iterator[ssl.
                 if clock.SYSTEM.now() > deadline:
                     raise StorageError(detail=f"the other node did not call at {listen} port {port}") from None
                 continue
-            plain.settimeout(STALL_SECONDS)
+            plain.settimeout(GREET_SECONDS)
             try:
                 stream = context.wrap_socket(plain, server_side=True)
             except (ssl.SSLError, OSError):
@@ -124,6 +127,7 @@ def _met(peer: str, listen: str, port: int, progress: Progress) -> Iterator[ssl.
                 continue
             with stream:
                 if _is(stream, peer):
+                    stream.settimeout(STALL_SECONDS)
                     yield stream
                     return
                 disk_data.log.warning("a call from %s was turned away: it is not node %s", address, peer)
