@@ -2,7 +2,7 @@
 """Calls about disks: each goes to the driver of the disk's template."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -83,18 +83,21 @@ def _open(disks: list[Disk], instance: str, action: Callable[[Storage, Disk], st
             if not state["open"]:
                 opened.append(disk)
     except Error:
-        for disk in opened:
-            _give_back(disk, instance)
+        give_back(opened, instance)
         raise
     return paths
 
 
-def _give_back(disk: Disk, instance: str) -> None:
-    driver = base.load(disk.dev_type)
-    try:
-        if isinstance(driver, base.Mirror):
-            driver.demote(disk, instance=instance)
-        else:
-            driver.close(disk, instance=instance)
-    except Error as err:
-        _log.warning("disk %s stays open: %s", disk.uuid, err)
+def give_back(disks: Iterable[Disk], instance: str) -> None:
+    """Nobody writes to the disks here any more: they are closed, but mirrored ones stay up for their peer.  One that
+    cannot be given back keeps none of the others open.
+    """
+    for disk in disks:
+        driver = base.load(disk.dev_type)
+        try:
+            if isinstance(driver, base.Mirror):
+                driver.demote(disk, instance=instance)
+            else:
+                driver.close(disk, instance=instance)
+        except Error as err:
+            _log.warning("instance %s: disk %s stays open: %s", instance, disk.uuid, err)

@@ -86,14 +86,9 @@ def open_disks(spec: VmSpec) -> dict[str, str]:
 
 
 def close_disks(driver: Hypervisor, spec: VmSpec) -> None:
-    """Close what the guest used, unless it runs here.  A disk that cannot be closed keeps none of the others open."""
-    if runs(driver, spec.uuid):
-        return
-    for item in spec.disks:
-        try:
-            disk.disks_close(disks=[item.disk], instance=spec.name)
-        except Error as err:
-            _log.warning("instance %s: disk %s was not closed: %s", spec.name, item.disk.uuid, err)
+    """Give back what the guest used, unless it runs here."""
+    if not runs(driver, spec.uuid):
+        disk.give_back([item.disk for item in spec.disks], spec.name)
 
 
 def runs(driver: Hypervisor, instance: str) -> bool:
