@@ -127,3 +127,23 @@ def test_programs_that_find_nothing_to_do(crowded: Harness) -> None:
     assert "No need to rebalance cluster" in crowded.gnt(*HCHECK)
     assert " Healthy             6" in crowded.gnt(*HAREP)
     assert crowded.gnt(*HSQUEEZE, "--minimal-resources", "0", "--target-resources", "1e6") == "'No action'\n"
+
+
+def test_nodes_that_are_not_needed_are_switched_off_and_on_again(crowded: Harness) -> None:
+    helper = crowded.folder / "oob"
+    helper.write_text("#!/bin/sh\nexit 0\n")
+    helper.chmod(0o755)
+    crowded.gnt("gnt-cluster", "modify", f"--node-parameters=oob_program={helper}")
+    try:
+        said = crowded.gnt(*HSQUEEZE, "-X", "--target-resources", "0", "--minimal-resources", "0")
+        assert said.startswith("'Nodes to offline'\nnode2\nnode3\nGot job IDs ")
+        rows = crowded.query("node", ["name", "offline", "powered", "tags"])
+        assert rows[1:] == [[name, True, False, ["htools:standby:auto"]] for name in ("node2", "node3")]
+        assert counts(crowded) == [len(GUESTS), 0, 0]
+        said = crowded.gnt(*HSQUEEZE, "-X", "--minimal-resources", "1e3")
+        assert said.startswith("'Nodes to online'\nnode2\nnode3\nGot job IDs ")
+        assert [row[1:3] for row in crowded.query("node", ["name", "offline", "powered"])] == [[False, True]] * 3
+        # What they can hold is not known while they are off; to fill them again is for hbal.
+        assert counts(crowded) == [len(GUESTS), 0, 0]
+    finally:
+        crowded.gnt("gnt-cluster", "modify", "--node-parameters=oob_program=")

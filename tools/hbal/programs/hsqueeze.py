@@ -144,7 +144,7 @@ def _job_sets(data: ClusterData, outcome: "Outcome", *, online: bool) -> "Iterat
     names = _names(data, outcome.nodes)
     moves = [[opcodes(step, outcome.state) for step in jobs] for jobs in job_sets(outcome.steps)]
     power = [[{"OP_ID": "OP_OOB_COMMAND", "node_names": [name], "command": f"power-{'on' if online else 'off'}",
-               "ignore_status": False, "force": True}] for name in names]
+               "ignore_status": False}] for name in names]
     offline = [[{"OP_ID": "OP_NODE_SET_PARAMS", "node_name": name, "offline": not online}] for name in names]
     tags = [[{"OP_ID": "OP_TAGS_SET", "kind": "node", "name": name, "tags": [AUTO]}] for name in names]
     for jobs in [offline, power, *moves] if online else [*moves, tags, offline, power]:
