@@ -17,6 +17,10 @@ _PATIENCE = {"queued": "Job {job} is waiting in queue",
 Op = dict[str, Any]
 
 
+class JobArchived(JobLost):
+    text = "Job {job} has been archived, cannot check its result"
+
+
 def submit(ctx: Context, ops: Sequence[Op]) -> int:
     """The id of the new job."""
     return int(ctx.call("SubmitJob", list(ops)))
@@ -73,7 +77,7 @@ def result_of(ctx: Context, job: int) -> list[Any]:
     """Results of a job that has ended, or what it failed with, raised."""
     rows = ctx.call("QueryJobs", [job], ["status", "opstatus", "opresult"])
     if not rows or not rows[0] or rows[0][0] is None:
-        raise JobLost(detail=f"Job {job} has been archived, cannot check its result")
+        raise JobArchived(job=job)
     status, states, results = rows[0]
     if status == "success":
         return list(results)

@@ -124,6 +124,15 @@ COMMANDS = {
         flag("--new-ssh-keys", help="Make new SSH keys for nodes, where the cluster manages them"),
         flag("--no-ssh-key-check", help="Accept any SSH host key"), FORCE, flag("-v", "--verbose", help="Say more"),
         *SSH_KEYS)),
+    "epo": Command("[NODE|GROUP...]", "Power nodes off in an emergency, or on again", run="cluster_epo:run", options=(
+        FORCE, flag("--on", help="Power on"), flag("--groups", help="The arguments are node groups"),
+        flag("--all", help="The whole cluster"),
+        opt("--oob-timeout", kind="uint", metavar="SECONDS", help="Wait so long for the out-of-band program"),
+        opt("--shutdown-timeout", kind="uint", metavar="SECONDS", help="Give guests so long to shut down"),
+        opt("--power-delay", kind="float", metavar="SECONDS", help="Pause between powering on two nodes"))),
+    "upgrade": Command("", "Go over to another version", run="cluster_upgrade:run", options=(
+        opt("--to", kind="str", metavar="VERSION", help="The version, MAJOR.MINOR"),
+        flag("--resume", help="Continue an upgrade that was interrupted"))),
     "copyfile": Command("FILE", "Copy a file to all other nodes, to the same place", run="cluster_ssh:copyfile",
                         options=(
         NODES, flag("--use-replication-network", help="Copy over the secondary addresses"),

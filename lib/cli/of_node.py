@@ -83,6 +83,8 @@ COMMANDS = {
         opt("--allocatable", kind="yesno", metavar="yes|no", help="Allow allocation on the physical volume"),)),
     "repair-storage": Command("NODE STORAGE-TYPE NAME", "", (IGNORE_CONSISTENCY,), "SPN", "node.RepairNodeStorage",
                               STORAGE),
+    "list-drbd": Command("NODE", "List the mirrored disks of a node and their DRBD minors", FIELD_LIST,
+                         run="node_drbd:run"),
     "restricted-command": Command("COMMAND [NODE...]", "", sets="SP", opcode="cluster.RestrictedCommand",
                                   run="node_restricted:run", options=(
         opt("--sync", param="use_locking", help="Let no other job act on the nodes meanwhile"), SHOW_NAMES,
