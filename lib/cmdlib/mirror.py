@@ -174,10 +174,6 @@ def connect(guest: Guest, node: str, *, dual: bool) -> Call:
     return steps.disks_call("drbd_connect", guest, node, dual_primary=dual)
 
 
-def disconnect(guest: Guest, node: str) -> Call:
-    return Call(node=node, call="drbd_disconnect", args={"disks": steps.encoded(guest.disks)})
-
-
 # --- steps on both ends --------------------------------------------------------------------------------------
 
 
@@ -247,14 +243,8 @@ def _since(guest: Guest, since: float | None, title: str) -> tuple[Step, ...]:
     return (Step(title=title, action=Several(actions=changes)),) if changes else ()
 
 
-def disconnect_pair(guest: Guest, *, may_fail: bool = False) -> Step:
-    """Both ends stand alone, so that they can be connected in another way."""
-    return Step(title=f"* changing disks of instance {guest.name} into standalone mode", weight=steps.CALL_SECONDS,
-                action=Several(actions=[disconnect(guest, node) for node in ends(guest)]), may_fail=may_fail)
-
-
 def connect_pair(guest: Guest, *, dual: bool, may_fail: bool = False) -> Step:
-    """Both ends talk again, with one primary or with two."""
+    """Both ends talk, with one primary or with two."""
     mode = "dual-primary" if dual else "single-primary"
     return Step(title=f"* changing disks of instance {guest.name} into {mode} mode", weight=steps.CALL_SECONDS,
                 action=Several(actions=[connect(guest, node, dual=dual) for node in ends(guest)]), may_fail=may_fail)

@@ -167,17 +167,16 @@ def _follow(after: steps.Guest) -> Step:
 def both_primary(guest: steps.Guest, to: Node, epoch: int) -> list[Step]:
     """From one primary to two, as long as the guest's memory is on its way.
 
-    The connection is cut and made again; meanwhile the guest writes on alone, so both ends must be whole again before
-    the target is promoted.  Undone, the target is the mirror again, also after its devices went down.
+    The connection changes its settings without a moment in which the guest writes on alone; both ends must be whole
+    all the same before the target is promoted.  Undone, the target is the mirror again, also after its devices went
+    down.
     """
     after = turned(guest, to, epoch=epoch)
     claim = _claim(after)
     single = Several(actions=[mirror.connect(guest, node, dual=False) for node in mirror.ends(guest)])
-    apart = mirror.disconnect_pair(guest)
     return [
         replace(claim, undo=single),
-        replace(apart, undo=claim.action),
-        replace(mirror.connect_pair(guest, dual=True), undo=apart.action),
+        replace(mirror.connect_pair(guest, dual=True), undo=claim.action),
         mirror.wait_synced(guest),
         Step(title=f"* activating the instance's disks on target node {to.name}", action=mirror.open_(after, to.uuid),
              undo=mirror.demote(after, to.uuid), weight=steps.CALL_SECONDS)]
@@ -190,7 +189,7 @@ def one_primary(after: steps.Guest) -> list[Step]:
     peer = after.peers[0]
     return [Step(title=f"* switching node {peer.name} to secondary mode", action=mirror.demote(after, peer.uuid),
                  weight=steps.CALL_SECONDS, may_fail=True),
-            mirror.disconnect_pair(after, may_fail=True), _follow(after),
+            _follow(after),
             mirror.connect_pair(after, dual=False, may_fail=True), mirror.wait_synced(after, may_fail=True)]
 
 

@@ -207,8 +207,12 @@ class MirrorWorld(World):
             end, wanted = self._end(node, one), "dual" if dual_primary else "single"
             if not end.up:
                 raise StorageError(detail=f"disk {one.uuid} is not assembled")
-            if end.net != wanted:
-                self._lose(node, one.uuid)
+            other = self._talks(node, one.uuid)
+            if other is not None:  # the peer follows, the connection stays
+                if wanted == "single" and end.role == other.role == PRIMARY:
+                    raise StorageError(detail=f"disk {one.uuid} is primary on both nodes")
+                end.net = other.net = wanted
+                continue
             end.net = wanted
             self._meet(node, one.uuid)
 
