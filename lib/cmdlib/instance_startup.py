@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.cmdlib import checks, hookenv, mirror, steps, vmspec
+from gantry.cmdlib import checks, hookenv, mirror, mirror_state, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.instance_params import once
 from gantry.cmdlib.view import View
@@ -13,8 +13,8 @@ from gantry.objects.plan import Plan, Step
 from gantry.objects.vm import VmSpec
 from gantry.opcodes.instance import InstanceStartup
 
-FORCE = ("bring it back, mark it offline when it is gone (gnt-node modify -O yes), or use --force to start the guest "
-         "on the data of the primary node alone")
+FORCE = "use --force to start the guest on the data of the primary node alone"
+SILENT = f"bring it back, mark it offline when it is gone (gnt-node modify -O yes), or {FORCE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,9 @@ class InstanceStartupUnit(LogicalUnit[InstanceStartup, Ready], op=InstanceStartu
         checks.online(config, guest.node.uuid)
         if await checks.status(view, guest.instance):
             return Ready(guest=guest, spec=None, hooks=hooks)
-        guest = await mirror.answering(view, guest, must="" if self.op.force else FORCE)
+        guest = await mirror.answering(view, guest, must="" if self.op.force else SILENT)
+        if not self.op.force:
+            mirror_state.require_usable(guest, await mirror_state.look(view, guest), FORCE)
         guest, claim = mirror.claimed(config, guest)
         hv, be = once(config, guest.instance, self.op.hvparams, self.op.beparams)
         spec = vmspec.build(config, guest.instance, guest.disks, hvparams=hv, beparams=be)

@@ -72,6 +72,15 @@ def is_apart(states: States) -> bool:
                for state in found)
 
 
+def require_usable(guest: Guest, states: States, must: str) -> None:
+    """Refuse when a mirror cannot be brought up on a peer that answers; `must` says what the operator can do."""
+    for node in guest.peers:
+        for index in sorted(side(states.get(node.uuid, ())).broken):
+            raise WrongState(detail=f"Disk consistency error: disk/{index} of instance {guest.name} is broken on "
+                                    f"secondary node {node.name}, its volumes are lost or failed; make them anew "
+                                    f"(gnt-instance replace-disks -s), or {must}")
+
+
 def require_synced(guest: Guest, states: States, what: str, *, first: int = 0) -> None:
     """Refuse unless all disks have the newest data at both ends and are connected; `first`: index of the first disk."""
     for found in states.values():

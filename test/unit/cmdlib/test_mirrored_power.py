@@ -159,6 +159,15 @@ def test_an_end_that_comes_back_is_made_whole():
         "n2", world.config.disks_of(world.config.instance("web1")))} == {"ok"}
 
 
+def test_a_secondary_that_lost_its_volumes_needs_force():
+    world = stopped()
+    del world.ends["n2", "d2"]
+    with pytest.raises(WrongState, match=r"disk/1 of instance web1 is broken on secondary node node2.*--force"):
+        start(world)
+    run(world, start(world, force=True))
+    assert world.running("i1") == ["n1"]
+
+
 def test_a_secondary_that_fails_is_a_warning_with_force_only():
     world = stopped()
     plan = start(world)
