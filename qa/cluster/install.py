@@ -42,7 +42,7 @@ def archive() -> bytes:
         definition = root / "srv/ganeti/os" / OS
         shutil.copytree(Path(__file__).parent / OS, definition)
         _write(definition / "sector", records.SECTOR, 0o644)
-        _write(root / "etc/default/gantry", b"GANTRY_PATIENCE=4\n", 0o644)
+        _write(root / "etc/default/gantry", b"GANTRY_PATIENCE=2\n", 0o644)
         _write(root / "etc/gantry/file-storage-paths", f"{FILE_STORAGE}\n{SHARED_STORAGE}\n".encode(), 0o644)
         allocators = root / "usr/lib/ganeti/iallocators"
         allocators.mkdir(parents=True)

@@ -114,20 +114,39 @@ def of(uuid: str) -> GuestFiles:
 
 @contextlib.contextmanager
 def held(uuid: str, *, seconds: float = 90.0) -> Iterator[None]:
-    """One caller at a time, of all processes, starts or clears away this guest; raises HypervisorError."""
-    folder = paths.here().kvm / "lock"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with (folder / uuid).open("w") as lock:
-        def locked() -> bool:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-        if not retry.wait_for(locked, seconds=seconds, waits=retry.growing(0.01, most=0.3)):
+    """One caller at a time, of all processes, starts or clears away this guest; raises HypervisorError.
+
+    The lock's file goes with its last holder, so that none are left of guests that are gone.
+    """
+    path = paths.here().kvm / "lock" / uuid
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    locks: list[int] = []
+    try:
+        if not retry.wait_for(lambda: _locked(path, locks), seconds=seconds, waits=retry.growing(0.01, most=0.3)):
             raise HypervisorError(detail=f"guest {uuid}: another call has been starting or ending it for "
                                          f"{seconds:g} s")
-        yield
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        for lock in locks:
+            os.close(lock)
+
+
+def _locked(path: Path, locks: list[int]) -> bool:
+    """Whether the file is ours now; its descriptor is in `locks` then.  One that its holder removed meanwhile does not
+    count."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_ino == path.stat().st_ino:
+            locks.append(lock)
+            return True
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return False
 
 
 @contextlib.contextmanager
