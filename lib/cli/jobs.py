@@ -36,9 +36,12 @@ def run(ctx: Context, op: Op) -> Any:
 
 
 def run_or_submit(ctx: Context, op: Op) -> tuple[bool, Any]:
-    """As `run`; with --submit only the job's id is shown, and the first value is False."""
+    """As `run`; the first value is False when nothing was done yet: with --submit, which shows only the job's id, and
+    with --dry-run.
+    """
     if not ctx.option("submit"):
-        return True, run(ctx, op)
+        result = run(ctx, op)
+        return not ctx.option("dry_run"), result
     output.error(f"JobID: {submit(ctx, [op])}")
     return False, None
 

@@ -53,6 +53,8 @@ def failover(ctx: Context) -> int:
     ops = [(name, submit.op(ctx, instance_name=name)) for name in instances]
     done = jobs.run_many(ctx, ops, verbose=True)
     failed = sum(not fine for fine, _ in done)
+    if ctx.option("dry_run"):
+        return 1 if failed else 0
     if failed:
         output.line("There were errors during the failover:")
         output.line(f"{failed} error(s) out of {len(done)} instance(s).")

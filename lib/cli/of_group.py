@@ -41,7 +41,7 @@ COMMANDS = {
     "evacuate": Command("GROUP", "", (TO_GROUPS, IALLOCATOR, EARLY_RELEASE,
                                       opt("--sequential", param="sequential"),
                                       opt("--force-failover", param="force_failover")),
-                        "S", "group.GroupEvacuate", ("group_name",), run="group_change:evacuate"),
+                        "SN", "group.GroupEvacuate", ("group_name",), run="group_change:evacuate"),
     "show-ispecs-cmd": Command("[GROUP...]", "Show the commands that make groups with these instance policies", (
         flag("--include-defaults", help="Print inherited values as well"),), run="ipolicy:show_groups"),
     **tag_commands("nodegroup", "GROUP"),

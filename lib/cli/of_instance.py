@@ -115,7 +115,7 @@ COMMANDS = {
                          run="instance_simple:grow_disk", options=(
         NO_WAIT_FOR_SYNC, opt("--absolute", param="absolute"), IGNORE_IPOLICY)),
     "change-group": Command("INSTANCE", "Move an instance to another group", (TO_GROUPS, IALLOCATOR, EARLY_RELEASE),
-                            "SP", "instance.InstanceChangeGroup", NAME, run="instance_simple:change_group"),
+                            "SPN", "instance.InstanceChangeGroup", NAME, run="instance_simple:change_group"),
     "migrate": Command("INSTANCE", "Migrate a running instance", sets="SPN", opcode="instance.InstanceMigrate",
                        positional=NAME, run="instance_simple:migrate", options=(
         FORCE, *MIGRATION, CLEANUP, TARGET_NODE, IALLOCATOR, opt("--allow-failover", param="allow_failover"),
@@ -135,7 +135,7 @@ COMMANDS = {
         opt("-n", "--new-secondary", param="remote_node", metavar="NODE"),
         flag("-p", "--on-primary", help="New storage on the primary node"),
         flag("-s", "--on-secondary", help="New storage on the secondary node"), IGNORE_IPOLICY)),
-    "activate-disks": Command("INSTANCE", "", sets="SP", opcode="instance.InstanceActivateDisks", positional=NAME,
+    "activate-disks": Command("INSTANCE", "", sets="SPN", opcode="instance.InstanceActivateDisks", positional=NAME,
                               run="instance_disks:activate", options=(
         opt("--ignore-size", param="ignore_size"), opt("--wait-for-sync", param="wait_for_sync"))),
     "deactivate-disks": Command("INSTANCE", "", (FORCE_PARAM,), "SPN", "instance.InstanceDeactivateDisks", NAME),

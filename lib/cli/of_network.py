@@ -36,8 +36,8 @@ COMMANDS = {
     "rename": Command("OLD NEW", "", (), "SPN", "network.NetworkRename", ("network_name", "new_name")),
     "connect": Command("NETWORK [GROUP...]", "", (NO_CONFLICTS_CHECK, opt(
         "-N", "--nic-parameters", kind="keyval", metavar="K=V,...", help="mode, link and vlan in these groups")),
-        "P", "network.NetworkConnect", run="network_change:connect"),
-    "disconnect": Command("NETWORK [GROUP...]", "", (), "P", "network.NetworkDisconnect",
+        "PN", "network.NetworkConnect", run="network_change:connect"),
+    "disconnect": Command("NETWORK [GROUP...]", "", (), "PN", "network.NetworkDisconnect",
                           run="network_change:disconnect"),
     **tag_commands("network", "NETWORK"),
 }

@@ -53,12 +53,12 @@ COMMANDS = {
     "add": ADD,
     "modify": MODIFY,
     "remove": Command("NODE", "", sets="PN", opcode="node.NodeRemove", positional=("node_name",)),
-    "migrate": Command("NODE", "Migrate all primary instances away", sets="SP", run="node_empty:migrate",
+    "migrate": Command("NODE", "Migrate all primary instances away", sets="SPN", run="node_empty:migrate",
                        opcode="node.NodeMigrate", positional=("node_name",), options=(
         FORCE, *MIGRATION, TARGET_NODE, IALLOCATOR, IGNORE_IPOLICY, NO_RUNTIME_CHANGES)),
-    "failover": Command("NODE", "Fail over all primary instances", sets="P", run="node_empty:failover",
+    "failover": Command("NODE", "Fail over all primary instances", sets="PN", run="node_empty:failover",
                         opcode="instance.InstanceFailover", options=(FORCE, IGNORE_CONSISTENCY, IALLOCATOR)),
-    "evacuate": Command("NODE", "Move instances or their mirrors away", sets="SP", run="node_empty:evacuate",
+    "evacuate": Command("NODE", "Move instances or their mirrors away", sets="SPN", run="node_empty:evacuate",
                         opcode="node.NodeEvacuate", positional=("node_name",), options=(
         FORCE, IALLOCATOR, opt("--ignore-soft-errors", param="ignore_soft_errors", kind="flag", value=True),
         opt("-n", "--new-secondary", param="remote_node", metavar="NODE"), EARLY_RELEASE,
@@ -66,7 +66,7 @@ COMMANDS = {
         flag("-s", "--secondary-only", help="Only instances that are secondary there"))),
     "powercycle": Command("NODE", "", (FORCE_PARAM, flag("--yes", help="Ask no questions")), "SPN",
                           "node.NodePowercycle", ("node_name",), run="node_power:powercycle"),
-    "power": Command("on|off|cycle|status [NODE...]", "Power through the out-of-band program", sets="SP",
+    "power": Command("on|off|cycle|status [NODE...]", "Power through the out-of-band program", sets="SPN",
                      opcode="cluster.OobCommand", run="node_power:power", options=(
         flag("--auto-promote", help="Promote other nodes when there would be too few candidates"),
         opt("--ignore-status", param="ignore_status"), FORCE, *FIELD_LIST, OOB_TIMEOUT,
@@ -85,7 +85,7 @@ COMMANDS = {
                               STORAGE),
     "list-drbd": Command("NODE", "List the mirrored disks of a node and their DRBD minors", FIELD_LIST,
                          run="node_drbd:run"),
-    "restricted-command": Command("COMMAND [NODE...]", "", sets="SP", opcode="cluster.RestrictedCommand",
+    "restricted-command": Command("COMMAND [NODE...]", "", sets="SPN", opcode="cluster.RestrictedCommand",
                                   run="node_restricted:run", options=(
         opt("--sync", param="use_locking", help="Let no other job act on the nodes meanwhile"), SHOW_NAMES,
         opt("-g", "--node-group", kind="str", metavar="GROUP", help="On all nodes of this group"))),

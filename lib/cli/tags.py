@@ -17,8 +17,8 @@ def tag_commands(kind: str, target: str) -> dict[str, Command]:
     rest = f"{target} [TAG...]".strip()
     return {
         "list-tags": Command(target, "List tags", run="tags:show", data=kind),
-        "add-tags": Command(rest, "", (FROM,), "SP", "tags.TagsSet", run="tags:change", data=kind),
-        "remove-tags": Command(rest, "", (FROM,), "SP", "tags.TagsDel", run="tags:change", data=kind),
+        "add-tags": Command(rest, "", (FROM,), "SPN", "tags.TagsSet", run="tags:change", data=kind),
+        "remove-tags": Command(rest, "", (FROM,), "SPN", "tags.TagsDel", run="tags:change", data=kind),
     }
 
 

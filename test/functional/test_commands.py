@@ -28,6 +28,16 @@ DRY_RUNS = {
     "instance deactivate-disks": "gnt-instance deactivate-disks --dry-run down",
     "instance reinstall": "gnt-instance reinstall --dry-run -f down",
     "instance rename": "gnt-instance rename --dry-run down other",
+    "instance activate-disks": "gnt-instance activate-disks --dry-run down",
+    "instance add-tags": "gnt-instance add-tags --dry-run down dry",
+    "node migrate": "gnt-node migrate --dry-run -f node1",
+    "node failover": "gnt-node failover --dry-run -f node1",
+    "node evacuate": "gnt-node evacuate --dry-run -f -p node1",
+    "node powercycle": "gnt-node powercycle --dry-run --yes node3",
+    "node restricted-command": "gnt-node restricted-command --dry-run free node2 node3",
+    "cluster add-tags": "gnt-cluster add-tags --dry-run dry",
+    "cluster activate-master-ip": "gnt-cluster activate-master-ip --dry-run",
+    "network add": "gnt-network add --dry-run --network=192.0.2.0/28 dry",
 }
 CHECKED_ONLY = "dry-run mode requested, not actually executing the operation"
 REMINDER = ("Please don't forget that most parameters take effect only at the next (re)start of the instance initiated "
