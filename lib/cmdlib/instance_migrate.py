@@ -179,7 +179,9 @@ def _prepare(seen: Migration) -> list[Step]:
                          action=balloon(seen.shrink), undo=balloon(seen.spec.memory), weight=2.0))
     if guest.mirrored:
         plan += move_mirrored.both_primary(guest, target, seen.spec.owner_epoch)
-    plan += storage_migration.create(guest, target, seen.moved, seen.spec.owner_epoch)
+    if seen.moved:
+        plan += [*storage_migration.create(guest, target, seen.moved, seen.spec.owner_epoch),
+                 storage_migration.let_go(guest)]
     accept = Call(node=target.uuid, call="migration_accept",
                   args={"spec": codec.encode(seen.spec), "listen": target.secondary_ip})
     plan.append(Step(title=f"* preparing {target.name} to accept the instance", action=accept, key="accept",

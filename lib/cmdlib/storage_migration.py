@@ -18,7 +18,7 @@ from gantry.errors import WrongInput, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Node
 from gantry.objects.instance import Disk, Instance, LvmLocation
-from gantry.objects.plan import Action, Call, Several, Step, Task, Update, ref
+from gantry.objects.plan import Action, Call, Say, Several, Step, Task, Update, ref
 from gantry.objects.vm import VmSpec
 
 TEMPLATES = frozenset({DiskTemplate.FILE, DiskTemplate.PLAIN})
@@ -82,10 +82,17 @@ def create(guest: steps.Guest, node: Node, found: Sequence[Disk], epoch: int) ->
     return [steps.create_disk(later, index, disk, wipe=False) for index, disk in enumerate(found)]
 
 
+def let_go(guest: steps.Guest) -> Step:
+    """Undone, the copying ends.  It comes before the target waits for the guest, so that on the way back the target is
+    gone by then: one that does not react any more would keep the source from reacting, too.
+    """
+    return Step(title="", action=Say(lines=[]), undo=Call(
+        node=guest.node.uuid, call="migration_finish_source", args=_guest(guest, success=False)))
+
+
 def copy(guest: steps.Guest, node: Node, spec: VmSpec, bandwidth: int) -> list[Step]:
-    """After the target waits for the guest: let its disks be written, and copy them.  Undone, the copying ends."""
-    instance, size = guest.instance, sum(disk.size for disk in guest.disks)
-    common: dict[str, Any] = {"instance": instance.uuid, "hypervisor": str(instance.hypervisor)}
+    """After the target waits for the guest: let its disks be written, and copy them."""
+    size = sum(disk.size for disk in guest.disks)
     return [
         Step(title=f"* opening the new disks of instance {guest.name} on {node.name}", key="inbox",
              action=Call(node=node.uuid, call="migration_receive_disks",
@@ -93,8 +100,11 @@ def copy(guest: steps.Guest, node: Node, spec: VmSpec, bandwidth: int) -> list[S
         Step(title=f"* copying the disks of instance {guest.name}, {size}M, to {node.name}",
              weight=1.0 + size / max(1, bandwidth),
              action=Task(node=guest.node.uuid, call="migration_mirror_disks",
-                         args=common | {"target": ref("inbox"), "bandwidth": bandwidth}),
-             undo=Call(node=guest.node.uuid, call="migration_finish_source", args=common | {"success": False}))]
+                         args=_guest(guest, target=ref("inbox"), bandwidth=bandwidth)))]
+
+
+def _guest(guest: steps.Guest, **more: Any) -> dict[str, Any]:
+    return {"instance": guest.instance.uuid, "hypervisor": str(guest.instance.hypervisor), **more}
 
 
 def switched(switch: Update, found: Sequence[Disk]) -> Action:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A guest moves with its disks to a node that has not got them: the same for the fake one and for QEMU."""
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -194,6 +196,22 @@ class TestQemu:
         with qemu.on("n1") as driver:
             driver.finish_source(GUEST, success=False)
         move.stays()
+
+    def test_a_target_that_does_not_react_is_given_up(self, qemu, monkeypatch):
+        """The guest's writes wait for it."""
+        monkeypatch.setattr(copying, "STALL_SECONDS", 1.0)
+        move = Move(qemu)
+        move.start()
+        move.accept()
+        with qemu.on("n2"):
+            there = runtime.load(GUEST).process.pid
+        try:
+            with qemu.on("n1") as driver, pytest.raises(HypervisorError, match="no progress"):
+                driver.mirror_disks(GUEST, move.target, bandwidth=1,
+                                    progress=lambda *_: os.kill(there, signal.SIGSTOP))
+            move.stays()
+        finally:
+            os.kill(there, signal.SIGCONT)
 
     def test_a_disk_that_is_not_alike_keeps_the_guest_here(self, qemu, monkeypatch):
         """The copying ends at the worst moment: the guest has stopped to be handed over."""

@@ -21,6 +21,8 @@ from gantry.utils.clock import PATIENCE, SYSTEM
 END_SECONDS = 30.0 * PATIENCE
 """How long a job may take to end once it was told to: it finishes the writes it has begun."""
 POLL_SECONDS = 0.2
+STALL_SECONDS = 60.0 * PATIENCE
+"""After so long without any progress the other side is taken for dead: the guest's own writes wait for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,27 @@ def begin(qmp: Qmp, name: str, source: str, target: str, *, rate: int = 0) -> No
                 copy_mode="write-blocking", filter_node_name=f"m{name[-30:]}", auto_dismiss=False)
 
 
+class Progressing:
+    """Watches a number that must not stay the same for long."""
+
+    def __init__(self, record: Runtime, what: str) -> None:
+        self._name, self._what = record.spec.name, what
+        self._last: int | None = None
+        self._since = SYSTEM.now()
+
+    def look(self, number: int) -> None:
+        """Raises HypervisorError when it has been the same for STALL_SECONDS."""
+        now = SYSTEM.now()
+        if number != self._last:
+            self._last, self._since = number, now
+        elif now - self._since > STALL_SECONDS:
+            raise HypervisorError(detail=f"guest {self._name}: {self._what} makes no progress for "
+                                         f"{STALL_SECONDS:g} s; the other side does not react")
+
+
 def wait_ready(record: Runtime, names: Sequence[str], progress: Progress) -> None:
     """Until all these copies are complete; raises HypervisorError when one failed.  `progress` may raise."""
-    pause = 0.02
+    pause, progressing = 0.02, Progressing(record, "the copying of its disks")
     while True:
         with launch.talk(record) as qmp:
             found = jobs(qmp)
@@ -58,6 +78,7 @@ def wait_ready(record: Runtime, names: Sequence[str], progress: Progress) -> Non
         progress(share, f"disk transfer progress: {100 * share:.2f} % of {total >> 20} MiB")
         if all(job.state == "ready" for job in mine):
             return
+        progressing.look(done)
         SYSTEM.sleep(pause)
         pause = min(pause * 1.5, POLL_SECONDS)
 

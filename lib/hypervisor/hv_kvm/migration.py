@@ -16,7 +16,7 @@ from typing import Any
 
 from gantry.errors import HypervisorError
 from gantry.hypervisor.base import Progress
-from gantry.hypervisor.hv_kvm import cmdline, launch, runtime, transfer
+from gantry.hypervisor.hv_kvm import cmdline, copying, launch, runtime, transfer
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.objects.base import Params
@@ -168,7 +168,7 @@ def _enable(qmp: Qmp, names: list[str]) -> None:
 def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
     """Poll until it ended.  A guest that may be fetched later (postcopy) is handed over after one full pass."""
     later = "postcopy-ram" in capabilities(cmdline.params(record.spec), source=True)
-    pause = 0.02
+    pause, progressing = 0.02, copying.Progressing(record, "its migration")
     progress(0.0, "memory transfer progress: 0.00 %")
     while True:
         with launch.talk(record) as qmp:
@@ -186,6 +186,8 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
         if answer.get("status") == "postcopy-paused":
             raise HypervisorError(detail=f"guest {record.spec.name}: the connection broke while memory was fetched "
                                          "from the source; neither side can go on without it")
+        if record.mirrored:
+            progressing.look(found.transferred)
         if found.total:
             done = found.transferred / found.total
             progress(min(done, 0.99), f"memory transfer progress: {100 * done:.2f} %")

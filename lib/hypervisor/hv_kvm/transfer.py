@@ -27,12 +27,16 @@ from gantry.hypervisor.hv_kvm.devices import file_node, short
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Runtime
 from gantry.objects.vm import DiskTarget
+from gantry.utils.clock import PATIENCE
 from gantry.utils.files import write_atomic
 
 _log = logging.getLogger(__name__)
 
 PORTS = 100
 """How many ports from migration_port on are tried; the guest's memory comes in through one of the same."""
+CONNECT_SECONDS = 10.0 * PATIENCE
+LOST_SECONDS = 20.0 * PATIENCE
+"""How long a target may leave what was sent to it unacknowledged."""
 _TLS = "disks-tls"
 
 
@@ -130,14 +134,27 @@ def mirror(record: Runtime, target: DiskTarget, *, bandwidth: int, progress: Pro
         with launch.talk(record) as qmp:
             _credentials(qmp, record, "client", target.key)
             for uuid in uuids:
-                qmp.execute("blockdev-add", driver="nbd", node_name=_peer(uuid), export=uuid, tls_creds=_TLS,
-                            discard="unmap", server={"type": "inet", "host": target.host, "port": str(target.port)})
+                _connect(qmp, record, target, uuid)
                 copying.begin(qmp, _peer(uuid), nodes.used(qmp, uuid), _peer(uuid), rate=bandwidth << 20)
         copying.wait_ready(record, [_peer(uuid) for uuid in uuids], progress)
     except BaseException:
         with suppress(HypervisorError):
             abandon(record)
         raise
+
+
+def _connect(qmp: Qmp, record: Runtime, target: DiskTarget, uuid: str) -> None:
+    """The guest's writes wait for the other side, so a node that vanishes must be missed before long."""
+    try:
+        with socket.create_connection((target.host, target.port), timeout=CONNECT_SECONDS) as link:
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(LOST_SECONDS * 1000))
+            link.settimeout(None)
+            qmp.give(link.fileno(), "getfd", fdname=_peer(uuid))
+    except OSError as err:
+        raise HypervisorError(detail=f"guest {record.spec.name}: its disks cannot be copied, nobody answers at "
+                                     f"{target.host} port {target.port}: {err.strerror or err}") from err
+    qmp.execute("blockdev-add", driver="nbd", node_name=_peer(uuid), export=uuid, tls_creds=_TLS, discard="unmap",
+                server={"type": "fd", "str": _peer(uuid)})
 
 
 def require_mirrored(qmp: Qmp, record: Runtime) -> None:
@@ -164,6 +181,8 @@ def abandon(record: Runtime) -> None:
     if record.mirrored:
         with launch.talk(record, seconds=copying.END_SECONDS) as qmp:
             for uuid in record.mirrored:
+                with suppress(HypervisorError):  # it is not there
+                    qmp.execute("yank", instances=[{"type": "block-node", "node-name": _peer(uuid)}])
                 copying.abandon(qmp, _peer(uuid))
             for uuid in record.mirrored:
                 nodes.remove(qmp, _peer(uuid))
