@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The master daemon is killed on its way through plans that change the disks of a running instance.
+"""Daemons are killed on their way through plans that change the disks of a running instance.
 
 The boundaries are enumerated from the stored plan: after a step that was not recorded, forward and back.  Started
 again, it ends the job, done or undone: no volume, minor or connection is left over.  Daemons and their programs cost
@@ -8,6 +8,7 @@ seconds, so only every third boundary is tried here; the units' own tests cut th
 
 import pytest
 
+from gantry.rpc.registry import CALLS
 from support.disk_cluster import disk_cluster
 from support.disk_operations import OP_IDS, DiskOperation
 
@@ -63,3 +64,20 @@ def test_killed_on_the_way_back(cluster, kind):
         assert job["status"] == "error", (point, job)
         operation.ended(op, job)
     cluster.verify()
+
+
+@pytest.mark.parametrize(("kind", "call"), [
+    ("replace", "drbd_replace_peer"), ("grow", "drbd_resize"), ("convert", "instance_disk_exchange")])
+def test_the_primary_nodes_daemon_is_killed(cluster, kind, call):
+    """Or the process of its task: after the call did its work, before the master hears of it."""
+    operation = DiskOperation(cluster, kind, {})
+    op = operation.prepare()
+    armed = cluster.arm("kill", f"call:{call}:after", "node2")
+    job = cluster.submit(op)
+    cluster.until(lambda: not armed.exists(), what=f"{call} is reached", seconds=90)
+    if not CALLS[call].task:
+        cluster.died("gnt-noded", "node2")
+        cluster.start("gnt-noded", "node2")
+    ended = cluster.wait_job(job)
+    assert ended["status"] == "success", ended
+    operation.ended(op, ended)
