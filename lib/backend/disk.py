@@ -76,11 +76,12 @@ def _open(disks: list[Disk], instance: str, action: Callable[[Storage, Disk], st
     """Paths; what this call opened is given up again when a later one fails, what was open before stays."""
     opened: list[Disk] = []
     paths = []
-    before = disks_status(disks=disks)
     try:
-        for disk, state in zip(disks, before, strict=True):
-            paths.append(action(base.load(disk.dev_type), disk))
-            if not state["open"]:
+        for disk in disks:
+            driver = base.load(disk.dev_type)
+            was_open = driver.is_open(disk)
+            paths.append(action(driver, disk))
+            if not was_open:
                 opened.append(disk)
     except Error:
         give_back(opened, instance)

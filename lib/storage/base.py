@@ -90,6 +90,10 @@ class Storage(ABC):
     @abstractmethod
     def status(self, disk: Disk) -> DiskStatus: ...
 
+    def is_open(self, disk: Disk) -> bool:
+        """`open` of its status, where that is known sooner."""
+        return self.status(disk).open
+
     def statuses(self, disks: Sequence[Disk]) -> list[DiskStatus]:
         """Of several at once, in their order."""
         return [self.status(disk) for disk in disks]

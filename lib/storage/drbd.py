@@ -55,31 +55,23 @@ class DrbdStorage(Mirror, names=("drbd",)):
         owner.forget_local(disk)
 
     def assemble(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
-        one = device.side(disk)
-        owner.claim_local(disk, epoch=owner_epoch, instance=instance)
-        device.load_module()
-        lvm_volumes.activate(one.data, one.meta)
-        device.bring_up(one, device.look())
-        device.connect(one, dual_primary=None)
-        return str(one.path)
+        return str(self._assembled(disk, instance, owner_epoch).path)
 
     def open(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
-        path = self.assemble(disk, instance=instance, owner_epoch=owner_epoch)
-        one = device.side(disk)
+        one = self._assembled(disk, instance, owner_epoch)
         end = device.settled(one, PEER_SECONDS)
         objection = drbd_status.objection(end, reason=device.reason(end))
         if objection:
             raise StorageError(detail=f"{one.shown} cannot become primary on this node: {objection}")
         if end.role != "Primary":
             device.do(one, commands.primary(one.minor, force=False), "cannot become primary on this node")
-        return self._opened(disk, path, instance, owner_epoch)
+        return self._opened(disk, str(one.path), instance, owner_epoch)
 
     def force(self, disk: Disk, *, instance: str, owner_epoch: int) -> str:
-        path = self.assemble(disk, instance=instance, owner_epoch=owner_epoch)
-        one = device.side(disk)
+        one = self._assembled(disk, instance, owner_epoch)
         if device.settled(one, PEER_SECONDS).role != "Primary":
             device.do(one, commands.primary(one.minor, force=True), "cannot be forced to be primary on this node")
-        return self._opened(disk, path, instance, owner_epoch)
+        return self._opened(disk, str(one.path), instance, owner_epoch)
 
     def demote(self, disk: Disk, *, instance: str) -> None:
         one = device.side(disk)
@@ -95,6 +87,10 @@ class DrbdStorage(Mirror, names=("drbd",)):
 
     def status(self, disk: Disk) -> DiskStatus:
         return self.statuses([disk])[0]
+
+    def is_open(self, disk: Disk) -> bool:
+        end = device.look().ends.get(device.side(disk).minor)
+        return end is not None and end.role == "Primary"
 
     def statuses(self, disks: Sequence[Disk]) -> list[DiskStatus]:
         volumes, table, module = lvm_volumes.find(), device.look(), device.module()
@@ -184,6 +180,23 @@ class DrbdStorage(Mirror, names=("drbd",)):
             return
         device.disconnect(one)
         device.connect(one, dual_primary=False, discard=True)
+
+    def _assembled(self, disk: Disk, instance: str, epoch: int) -> Side:
+        """Up and connected, or looking for its peer; little is asked when it is so already."""
+        one = device.side(disk)
+        owner.claim_local(disk, epoch=epoch, instance=instance)
+        device.load_module()
+        table = device.look()
+        end = table.ends.get(one.minor)
+        if end is None or end.disk == "Diskless":
+            lvm_volumes.activate(one.data, one.meta)
+            device.bring_up(one, table)
+            device.connect(one, dual_primary=None)
+        else:
+            present = device.check_volumes(one)
+            if end.alone or not device.is_linked(one, present):
+                device.connect(one, dual_primary=None)
+        return one
 
     def _opened(self, disk: Disk, path: str, instance: str, epoch: int) -> str:
         owner.claim_local(disk, epoch=epoch, instance=instance, opened=True)

@@ -136,17 +136,19 @@ def renew_meta(one: Side) -> None:
 
 
 def bring_up(one: Side, table: Table) -> None:
-    """The device with its disk, not connected if it was not; its volumes must be active."""
-    end = table.ends.get(one.minor)
-    if end is None:
+    """The device, which has no disk yet, with its disk; not connected if it was not; its volumes must be active."""
+    if one.minor not in table.ends:
         begin(one, table)
-    elif end.disk != "Diskless":
-        present = shown(one.minor)
-        if present.data != str(lvm_volumes.device(one.data)):
-            raise StorageError(detail=f"{one.shown} cannot come up: its minor is in use with {present.data}; see "
-                                      "gnt-cluster verify")
-        return
     attach(one)
+
+
+def check_volumes(one: Side) -> drbd_config.Shown:
+    """How the device is configured; raises StorageError when it is on other volumes."""
+    present = shown(one.minor)
+    if present.data != str(lvm_volumes.device(one.data)):
+        raise StorageError(detail=f"{one.shown} cannot come up: its minor is in use with {present.data}; see "
+                                  "gnt-cluster verify")
+    return present
 
 
 def begin(one: Side, table: Table) -> None:

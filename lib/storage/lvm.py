@@ -43,6 +43,9 @@ class LvmStorage(Storage, names=("plain",)):
     def status(self, disk: Disk) -> DiskStatus:
         return self.statuses([disk])[0]
 
+    def is_open(self, disk: Disk) -> bool:
+        return owner.read_local(disk).open
+
     def statuses(self, disks: Sequence[Disk]) -> list[DiskStatus]:
         present = lvm_volumes.find()
         return [_status(disk, present.get(_location(disk))) for disk in disks]
