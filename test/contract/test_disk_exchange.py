@@ -5,6 +5,7 @@ The guest counts on its disk, so a disk tells how much of what the guest was tol
 """
 
 import fcntl
+import itertools
 import os
 import struct
 from dataclasses import replace
@@ -111,6 +112,37 @@ class TestQemu:
     """What only QEMU can show."""
 
     pytestmark = needs_qemu
+
+    def test_what_is_written_meanwhile_is_on_the_new_disk(self, qemu):
+        """All over the disk, through the device of the guest."""
+        numbers = iter(range(1, 1 << 16))
+        disk, other = qemu.folder / "large.img", qemu.folder / "large-too.img"
+        for path in (disk, other):
+            path.write_bytes(os.urandom(16 << 20))
+        old, new = [replace(other_disk(qemu), uuid=DISK.replace("a", "b"), size=16,
+                            file=FileLocation(path=str(path))) for path in (disk, other)]
+        written = {}
+
+        def write(*_):
+            with launch.talk(runtime.load(GUEST)) as qmp:
+                for number in itertools.islice(numbers, 20):
+                    place = number * 7919 % (16 << 11) << 9
+                    written[place] = number % 255 + 1
+                    said = qmp.execute("human-monitor-command", command_line=(
+                        f'qemu-io -d disk-{old.uuid}/virtio-backend "write -P {written[place]} {place} 512"'))
+                    assert "512/512" in said or not said, said
+
+        with qemu.on("n1") as driver:
+            start(qemu, driver)
+            driver.plug_disk(GUEST, VmDisk(disk=old, pci=20), str(disk), index=1)
+            driver.exchange_disk(GUEST, new, str(other), progress=write)
+            write()
+            driver.unplug_disk(GUEST, old.uuid)
+        found, before = other.read_bytes(), disk.read_bytes()
+        assert {place: found[place:place + 512] for place in written} == {
+            place: bytes([value]) * 512 for place, value in written.items()}
+        rest = [place for place in range(0, 16 << 20, 512) if place not in written]
+        assert all(found[place:place + 512] == before[place:place + 512] for place in rest)
 
     def test_a_disk_that_the_guest_may_only_read(self, qemu):
         places = [qemu.folder / name for name in ("read.img", "read-too.img")]
