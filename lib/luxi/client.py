@@ -29,7 +29,8 @@ PAUSE, LONGEST_PAUSE = 0.5, 5.0
 REPEATABLE = frozenset({
     "Query", "QueryFields", "QueryJobs", "QueryInstanceObjects", "QueryInstances", "QueryNodes", "QueryGroups",
     "QueryNetworks", "QueryExports", "QueryFilters", "QueryConfigValues", "QueryMetrics", "QueryOperatingSystems",
-    "QueryClusterInfo", "QueryTags", "WaitForJobChange", "SetDrainFlag", "SetWatcherPause", "ChangeJobPriority",
+    "QueryClusterInfo", "QueryTags", "WaitForJobChange", "WaitForRecord", "SetDrainFlag", "SetWatcherPause",
+    "ChangeJobPriority",
 })
 """Methods that may be asked again when the connection broke before the answer came."""
 

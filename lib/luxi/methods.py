@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every method of the master daemon's socket."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -64,6 +65,8 @@ class Services(World):
     objects: InstanceObjects = field(default_factory=InstanceObjects)
 
 
+RECORD_SECONDS = 0.05
+"""Between two looks for a new record, which is cheaper than being told of hundreds a second."""
 WHO = "operator"
 """In the configuration's history: changes that no job made."""
 
@@ -227,6 +230,16 @@ async def query_operating_systems(services: Services, fields: list[str]) -> list
     return await operating_systems.listed(services, fields)
 
 
+async def wait_for_record(services: Services, known: int, timeout: float) -> int:
+    """The number of the newest record, as soon as it is not `known`, or at the timeout.  For the event stream."""
+    newest = services.recorded or (lambda: services.config.serial)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + min(max(timeout, 0), WAIT_FOR_CHANGE_SECONDS)
+    while newest() == known and loop.time() < end:
+        await asyncio.sleep(RECORD_SECONDS)
+    return newest()
+
+
 async def query_config_values(services: Services, fields: list[str]) -> list[Any]:
     cluster = services.config.cluster
     values = {
@@ -302,6 +315,7 @@ METHODS: Mapping[str, tuple[Run, Sequence[Arg]]] = {
     "QueryFilters": (query_filters, (arg.NAMES, arg.FIELDS)),
     "QueryClusterInfo": (query_cluster_info, ()),
     "QueryMetrics": (query_metrics, ()),
+    "WaitForRecord": (wait_for_record, (Arg("known", arg.INTEGER), Arg("timeout", arg.NUMBER))),
     "QueryOperatingSystems": (query_operating_systems, (arg.FIELDS,)),
     "QueryConfigValues": (query_config_values, (arg.FIELDS,)),
     "QueryTags": (query_tags, (Arg("kind", arg.TEXT), Arg("name", arg.TEXT, optional=True))),
@@ -312,5 +326,5 @@ METHODS: Mapping[str, tuple[Run, Sequence[Arg]]] = {
     "DeleteFilter": (delete_filter, (Arg("uuid", arg.TEXT),)),
 }
 
-WAITING = frozenset(name for name in METHODS if name.startswith("Query")) | {"WaitForJobChange"}
+WAITING = frozenset(name for name in METHODS if name.startswith(("Query", "Wait")))
 """Methods that change nothing: they end when their client goes away."""

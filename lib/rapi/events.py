@@ -4,7 +4,8 @@
     event: job          data: {"id", "status", "summary"}                 new, or its status changed
     event: instance     data: {"uuid", "name", "status", "admin_state", ...}   new, changed, or with "removed": true
 
-The master daemon is asked once a second while somebody listens, however many listen.  A client that reads too slowly
+While somebody listens, however many do, the master daemon is asked when it has recorded something, and once a second
+for what guests do by themselves.  A client that reads too slowly
 is let go; one that comes back with the number of the last event it saw (`Last-Event-ID`) is sent what it missed, or
 the event `reset` when that is not known any more.
 """
@@ -28,6 +29,8 @@ from gantry.utils.clock import SYSTEM
 log = logging.getLogger(__name__)
 
 SECONDS = 1.0
+LEAST_SECONDS, SHARE = 0.1, 10
+"""Pause after a look: at least so long, and so many times as long as the look took."""
 KEEP_ALIVE_SECONDS = 15.0
 LINGER_SECONDS = 30.0
 """How long changes are noted after the last listener has left: it may come back."""
@@ -78,6 +81,7 @@ class Events:
         self._stopped = threading.Event()
         self._past: deque[_Event] = deque(maxlen=REMEMBERED)
         self._last_listened = SYSTEM.now()
+        self._record = -1
         self._number = clock.nanoseconds() // 1_000_000  # numbers of an earlier life of this daemon are lower
         self._jobs: dict[int, str] | None = None
         self._instances: dict[str, dict[str, Any]] | None = None
@@ -147,12 +151,15 @@ class Events:
 
     def _run(self) -> None:
         while True:
-            problem = False
+            found = []
             try:
+                self._record = self._states.wait(self._record, SECONDS)
+                start = SYSTEM.now()
                 found = list(self._changes())
+                pause = max(LEAST_SECONDS, SHARE * (SYSTEM.now() - start))
             except Error as err:
                 log.warning("the master daemon cannot be asked for changes: %s", err)
-                found, problem = [], True
+                pause = SECONDS * 5
             with self._guard:
                 self._tell(found)
                 if self._listeners:
@@ -161,7 +168,7 @@ class Events:
                 if over or self._stopped.is_set():
                     self._end()
                     return
-            self._stopped.wait(SECONDS * (5 if problem else 1))
+            self._stopped.wait(pause)
 
     def _tell(self, found: list[tuple[str, dict[str, Any]]]) -> None:
         events = []

@@ -44,3 +44,7 @@ class States:
         """All that are not archived, by id."""
         rows = self._door.call("QueryJobs", [[], ["id", "status", "summary"]])
         return {id: JobState(status, summary) for id, status, summary in rows if status is not None}
+
+    def wait(self, known: int, seconds: float) -> int:
+        """The number of the newest record: as soon as it is not `known`, or after these seconds."""
+        return int(self._door.call("WaitForRecord", [known, seconds]))

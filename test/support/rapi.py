@@ -23,7 +23,7 @@ class FakeDoor:
     """`answers`: a value, an error to raise, or a function of the arguments, by method; jobs get ids of their own."""
 
     def __init__(self, **answers: Any) -> None:
-        self.answers = {"QueryJobs": []} | answers
+        self.answers = {"QueryJobs": [], "WaitForRecord": 0} | answers
         self.calls: list[tuple[str, list[Any]]] = []
         self.jobs: list[list[dict[str, Any]]] = []
 

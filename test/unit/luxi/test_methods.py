@@ -2,6 +2,7 @@
 """What each method of the socket does with the arguments that clients send."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_every_method_is_there():
         "ArchiveJob AutoArchiveJobs Query QueryFields QueryJobs QueryInstances QueryNodes QueryGroups QueryNetworks "
         "QueryExports QueryFilters QueryConfigValues QueryClusterInfo QueryTags ReplaceFilter DeleteFilter "
         "SetDrainFlag SetWatcherPause "
-        "QueryInstanceObjects QueryMetrics QueryOperatingSystems")
+        "QueryInstanceObjects QueryMetrics QueryOperatingSystems WaitForRecord")
     assert METHODS.keys() == set(names.split())
 
 
@@ -237,3 +238,17 @@ def test_deleting_a_filter_rule():
     assert writer.changes == [Delete(table="filters", uuid="f1")]
     with pytest.raises(NotFound):
         call("DeleteFilter", "f2", writer=writer)
+
+
+def test_a_new_record_is_noticed():
+    numbers = iter([3, 3, 4])
+
+    async def main():
+        services = dataclasses.replace(world.services(), recorded=lambda: next(numbers, 4))
+        return await methods(services)["WaitForRecord"].run([3, 60])
+    assert asyncio.run(main()) == 4
+
+
+def test_no_new_record():
+    newest = call("WaitForRecord", -1, 0)
+    assert call("WaitForRecord", newest, 0.01) == newest

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 import json
 import threading
+import time
 
 import pytest
 
@@ -21,7 +22,11 @@ class Cluster:
         self.jobs = {1: "success"}
         self.instances = {"u1": {"uuid": "u1", "name": "web1", "status": "running"}}
         self.version = 0
-        self.door = FakeDoor(QueryJobs=self._jobs, QueryInstanceObjects=self._instances)
+        self.door = FakeDoor(QueryJobs=self._jobs, QueryInstanceObjects=self._instances, WaitForRecord=self._wait)
+
+    def _wait(self, known, seconds):
+        time.sleep(seconds)
+        return self.version
 
     def _jobs(self, ids, fields):
         return [[id, status, [f"TEST({id})"]] for id, status in self.jobs.items()]
@@ -92,6 +97,7 @@ def cluster():
 @pytest.fixture
 def events(cluster, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.01)
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0.0)
     found = Events(States(cluster.door))
     yield found
     found.stop()
