@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 DATA = Path(__file__).parents[2] / "data" / "hbal"
-MIXED, EXTERNAL, TWO, REQUEST = (str(DATA / name) for name in (
-    "mixed.data", "external.data", "two-groups.data", "allocate.json"))
+MIXED, EXTERNAL, NARROW, TWO, REQUEST = (str(DATA / name) for name in (
+    "mixed.data", "external.data", "narrow.data", "two-groups.data", "allocate.json"))
 SMALL = ("--standard-alloc", "20g,2g,1", "--tiered-alloc", "100g,4g,2")
 GROUPS = ("--simulate", "p,3,400g,16g,8", "--simulate", "a,2,200g,8g,4")
 
@@ -27,6 +27,7 @@ CASES = [
     ("hspace-accept", "hspace", ["-t", EXTERNAL, "--disk-template", "ext", "--accept-existing-errors", *SMALL]),
     ("hspace-limits", "hspace", ["-t", MIXED, "--disk-template", "plain", "--max-cpu", "1.5", "--min-disk", "0.3",
                                  "--spindle-use", "2", "-O", "node-00-003", *SMALL]),
+    ("hspace-shrunk", "hspace", ["-t", NARROW, "--disk-template", "plain", "--no-capacity-checks"]),
     ("hroller", "hroller", ["-t", MIXED]), ("hroller-verbose", "hroller", ["-t", MIXED, "-v"]),
     ("hroller-moves", "hroller", ["-t", MIXED, "--print-moves"]),
     ("hroller-empty", "hroller", ["-t", MIXED, "--full-evacuation", "--print-moves"]),

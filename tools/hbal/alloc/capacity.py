@@ -206,11 +206,11 @@ class Space:
     def _aside(self, filled: Filled, path: list[tuple[Spec, list[Fail]]]) -> Spec | None:
         """A size that fits, from those of the path with less of one other thing.
 
-        Where no larger size can fit once a smaller one does not (policies with one range), the smallest one decides
-        for the whole path.
+        Where no larger size can fit once a smaller one does not (policies with one range), the smallest one that a
+        policy allows decides for the whole path.
         """
         if all(len(group.policy.minmax) == 1 for group in self.data.groups):
-            path = path[-1:]
+            path = [one for one in path if self._large_enough(one[0])][-1:]
         tried: set[Spec] = set()
         while path:
             spec, reasons = path.pop()
@@ -223,6 +223,11 @@ class Space:
                         return size
                     size = shrunk(size, reason) if trial.failures[reason] else None
         return None
+
+    def _large_enough(self, spec: Spec) -> bool:
+        """Whether the policy of some group allows as little."""
+        return any(low.min.memory <= spec.memory and low.min.disk <= spec.disk and low.min.cpus <= spec.cpus
+                   for group in self.data.groups for low in group.policy.minmax)
 
 
 def _forget(state: State) -> None:
