@@ -7,7 +7,6 @@ generation is an ancestor of the other's is behind; two that are no ancestors of
 
 import os
 import time
-import uuid
 from pathlib import Path
 
 from .state import Json, copy, store
@@ -33,7 +32,7 @@ def begin(state: Json, root: str, one: Json) -> None:
     meta = meta_of(state, root, one)
     if meta["current"] != FRESH:
         meta["history"].append(meta["current"])
-    meta["current"] = uuid.uuid4().hex
+    meta["current"] = os.urandom(16).hex()
 
 
 def meta_of(state: Json, root: str, one: Json) -> Json:

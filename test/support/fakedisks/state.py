@@ -4,7 +4,6 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +87,8 @@ class World:
 
     def reboot(self, root: Path) -> None:
         """What the kernel of the node knew is gone; what its disks hold is not."""
+        import shutil
+
         from . import links
         with self.changing() as state:
             one = node(state, os.fspath(root))
