@@ -133,7 +133,7 @@ def test_requests_that_make_no_sense(request_):
 
 def test_what_is_remembered_never_shows():
     kept, made = memory.Memory(), random.Random(1)
-    nodes, instances = dict(NODES), {}
+    nodes, instances = {f"n{number}": node() for number in range(6)}, {}
     for number in range(12):
         request = message(nodes, instances, **wish(name=f"new{number}"))
         reply = requests.reply(request, requests.Conditions(), memory=kept)
@@ -141,6 +141,14 @@ def test_what_is_remembered_never_shows():
         instances[f"i{number}"] = guest(*reply["result"] or ["n0", "n1"], memory=512)
         name = made.choice([*nodes])
         nodes[name] = nodes[name] | {"free_memory": nodes[name]["free_memory"] - 100}
+
+
+def test_what_is_remembered_of_nodes_depends_on_the_hypervisor():
+    kept = memory.Memory()
+    for hypervisor in ("xen-pvm", "kvm", "xen-pvm"):
+        request = message(NODES, {}, **wish(memory=12000)) | {"enabled_hypervisors": [hypervisor]}
+        assert requests.reply(request, requests.Conditions(), memory=kept) == requests.reply(
+            request, requests.Conditions())
 
 
 def cluster(seed, templates=(Template.DRBD,)):

@@ -6,10 +6,11 @@ another that takes its place).
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hbal.errors import LoadError
@@ -97,11 +98,15 @@ def parse(content: str | bytes | dict[str, Any]) -> Fields:
     return Fields(value, "invalid iallocator message")
 
 
-def cluster(message: Fields) -> ClusterData:
-    """The cluster of a message; order of groups, nodes and instances is that of the objects as written."""
+def cluster(message: Fields, known: Mapping[str, Node] = MappingProxyType({})) -> ClusterData:
+    """The cluster of a message; order of groups, nodes and instances is that of the objects as written.
+
+    `known`: nodes by name that need not be read again.
+    """
     groups = tuple(_group(uuid, content) for uuid, content in message.object("nodegroups").items())
     by_uuid = {group.uuid: index for index, group in enumerate(groups)}
-    nodes = tuple(_node(name, content, by_uuid) for name, content in message.object("nodes").items())
+    nodes = tuple(known.get(name) or _node(name, content, by_uuid)
+                  for name, content in message.object("nodes").items())
     by_name = {node.name: index for index, node in enumerate(nodes)}
     instances = tuple(_placed(name, content, by_name) for name, content in message.object("instances").items())
     tags = message.texts("cluster_tags")
