@@ -155,8 +155,19 @@ class TestQemu:
             assert runtime.load(GUEST).inbox is None
             with launch.talk(runtime.load(GUEST)) as qmp:
                 assert qmp.execute("query-block-exports") == []
-                assert not [name for name in nodes.files(qmp) if name.startswith("n-")]
+                assert not [name for name in nodes.files(qmp) if name.startswith(("n-", "i-"))]
                 assert "disks-tls" not in [item["name"] for item in qmp.execute("qom-list", path="/objects")]
+
+    @pytest.mark.parametrize("preallocation", ["off", "falloc"])
+    def test_what_is_empty_takes_room_where_that_is_wanted(self, qemu, preallocation):
+        move = Move(qemu)
+        [item] = move.spec.disks
+        disk = replace(item.disk, params={"preallocation": preallocation})
+        move.spec = replace(move.spec, disks=(replace(item, disk=disk),))
+        move.start()
+        move.accept()
+        move.mirror()
+        assert (move.there.stat().st_blocks * 512 >= SIZE) == (preallocation == "falloc")
 
     def test_without_the_key_nobody_writes(self, qemu):
         move = Move(qemu)

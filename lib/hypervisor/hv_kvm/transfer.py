@@ -79,9 +79,13 @@ def _export(qmp: Qmp, record: Runtime, uuid: str) -> None:
     that the disk is in use."""
     disk = next(item.disk for item in record.spec.disks if item.disk.uuid == uuid)
     path = nodes.files(qmp)[file_node(uuid)]
+    sparse = disk.params.get("preallocation", "off") == "off"  # what is empty takes no room, unless that is wanted
+    common = {"locking": "off", "read-only": False, "discard": "unmap" if sparse else "ignore"}
     file = launch.examine(record.spec, {uuid: path}, uuid)
-    options = blockdev.file_options(disk, file, cmdline.params(record.spec), node=_inbox_node(uuid))
-    nodes.open_file(qmp, record, options | {"locking": "off", "read-only": False, "discard": "unmap"})
+    options = blockdev.file_options(disk, file, cmdline.params(record.spec), node=_inbox_file(uuid))
+    nodes.open_file(qmp, record, options | common)
+    qmp.execute("blockdev-add", driver="raw", node_name=_inbox_node(uuid), file=_inbox_file(uuid),
+                discard=common["discard"])
     qmp.execute("block-export-add", type="nbd", id=_inbox_node(uuid), node_name=_inbox_node(uuid), name=uuid,
                 writable=True)
 
@@ -93,6 +97,7 @@ def _close_inbox(qmp: Qmp, record: Runtime) -> None:
         if name in there:
             qmp.execute("block-export-del", id=name, mode="hard")
         nodes.remove(qmp, name)
+        nodes.remove(qmp, _inbox_file(item.disk.uuid))
     with suppress(HypervisorError):  # it is not running
         qmp.execute("nbd-server-stop")
     _forget_key(qmp, record)
@@ -196,6 +201,10 @@ def abandon(record: Runtime) -> None:
 
 def _inbox_node(uuid: str) -> str:
     return f"n-{short(uuid)}"
+
+
+def _inbox_file(uuid: str) -> str:
+    return f"i-{short(uuid)}"
 
 
 def _peer(uuid: str) -> str:
