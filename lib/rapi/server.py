@@ -21,6 +21,7 @@ from http import HTTPStatus
 from typing import Any
 
 from cheroot import wsgi
+from cheroot.errors import FatalSSLAlert
 from cheroot.server import HTTPConnection, HTTPRequest
 
 from gantry.rapi.app import MAX_BODY, SERVER, Environ
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 MAX_HEADER = 16 << 10
 READ_SECONDS = 60
 IDLE_SECONDS = 60
-PATIENCE = 2.0
+PATIENCE = 5.0
 """Seconds after which a request that is still coming has to make way, when all threads are taken."""
 DRAIN = 1 << 20
 """Bytes of a body that nobody wanted which are read and dropped, so that the connection can go on."""
@@ -127,16 +128,17 @@ class _Connection(HTTPConnection):
     """Nothing has come in yet."""
     detached = False
     """Somebody else writes to it, and says what becomes of it (`when_free`)."""
+    hurried = False
+    """It was told that its request takes too long."""
+    late: tuple[bytes, bool] = (b"", False)
+    """An answer that came later, and whether the connection goes on after it."""
+    greeted = False
+    """The handshake is over."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._guard = threading.Lock()
         self._free, self._then = False, _nothing
-
-    hurried = False
-    """It was told that its request takes too long."""
-    late: tuple[bytes, bool] = (b"", False)
-    """An answer that came later, and whether the connection goes on after it."""
 
     def write_late(self) -> bool:
         """Write that answer; whether the connection goes on."""
@@ -148,8 +150,22 @@ class _Connection(HTTPConnection):
         if self.late[0]:
             return self.write_late()
         self.socket.deadline = SYSTEM.now() + READ_SECONDS
+        if not self.greeted:
+            self.greeted = True
+            if isinstance(self.socket, TlsSocket):
+                return self._shake_hands()
         more: bool = super().communicate()  # type: ignore[no-untyped-call]  # cheroot has no types
         return more and not self.detached
+
+    def _shake_hands(self) -> bool:
+        """Whether it went well: the request may be long in coming, and needs no thread before it does."""
+        try:
+            with self.server.reading_from(self):
+                self.socket.shake_hands()
+        except (OSError, FatalSSLAlert) as err:
+            log.info("%s - no TLS: %s", self.remote_addr, err)
+            return False
+        return True
 
     def close(self) -> None:
         """For a detached one, this is the thread that read the request letting go of it."""

@@ -50,6 +50,23 @@ class TlsSocket:
     def pending(self) -> int:
         return self._tls.pending()
 
+    def shake_hands(self) -> None:
+        """Raises OSError or FatalSSLAlert.  Otherwise the first read does it."""
+        end = clock.SYSTEM.now() + SECONDS
+        while True:
+            try:
+                self._tls.do_handshake()
+            except SSL.WantReadError:
+                if clock.SYSTEM.now() >= end:
+                    raise TimeoutError("timed out") from None
+            except SSL.SysCallError as err:
+                raise OSError(*err.args) from err
+            except SSL.Error as err:
+                self.linger()
+                raise cheroot_errors.FatalSSLAlert(*err.args) from err
+            else:
+                return
+
     def recv_into(self, buffer: Any) -> int:
         """Number of bytes; 0 at the end."""
         end = clock.SYSTEM.now() + SECONDS

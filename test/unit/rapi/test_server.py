@@ -390,3 +390,11 @@ def test_a_slow_client_makes_way_when_others_wait(door, tmp_path, pem, monkeypat
             other.close()
     server.stop()
     thread.join(20)
+
+
+def test_connections_that_ask_for_nothing_yet_take_no_thread(start, pem):
+    port = start(pem, Limits(threads=1))
+    idle = [connect(port) for _ in range(5)]
+    for sock in idle:
+        assert say(sock, GET)[0] == 200
+        sock.close()
