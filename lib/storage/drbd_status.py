@@ -114,6 +114,8 @@ def module(text: str) -> Module:
 
 
 _LOGGED = re.compile(r"(?:block drbd(?P<minor>\d+)|drbd (?P<resource>[^\s:/]+))[^:]*: (?P<text>.*)")
+_AGREED = re.compile(r"conn\( \w+ -> Connected|conn\( WFReportParams -> (?:WFBitMap|StartingSync|Sync)")
+"""The ends have agreed: they are alike, or it is clear who takes from whom."""
 _WHY_ALONE = (
     ("Split-Brain detected but unresolved", SPLIT),
     ("Unrelated data, aborting", "the two ends hold data that have nothing to do with each other"),
@@ -135,7 +137,7 @@ def why_alone(kernel_log: Iterable[str], minor: int, resource: str) -> str:
         logged = _LOGGED.search(line)
         if logged is None or (logged["minor"] != str(minor) and logged["resource"] != resource):
             continue
-        if "-> Connected" in logged["text"]:
+        if _AGREED.search(logged["text"]):
             reason = ""
         for sign, meaning in _WHY_ALONE:
             if sign in logged["text"]:

@@ -109,10 +109,16 @@ def test_why_a_connection_was_lost() -> None:
     assert drbd_status.why_alone(log, 1, "resource1") == ""
 
 
-def test_what_was_before_the_last_connection_does_not_count() -> None:
+@pytest.mark.parametrize("text", [
+    "block drbd0: peer( Unknown -> Secondary ) conn( WFReportParams -> Connected ) pdsk( DUnknown -> UpToDate )",
+    "block drbd0: peer( Unknown -> Primary ) conn( WFReportParams -> WFBitMapT ) pdsk( DUnknown -> UpToDate )",
+])
+def test_what_was_before_the_last_connection_does_not_count(text: str) -> None:
     log = (DATA / "kmsg-split.txt").read_text().splitlines()
-    later = [*log, "6,600,90000000,-;drbd resource0: conn( WFReportParams -> Connected ) "]
-    assert drbd_status.why_alone(later, 0, "resource0") == ""
+    assert drbd_status.why_alone([*log, f"6,600,90000000,-;{text} "], 0, "resource0") == ""
+    for state in ("Disconnecting", "NetworkFailure", "StandAlone"):
+        lost = f"6,600,90000000,-;drbd resource0: conn( WFReportParams -> {state} ) "
+        assert drbd_status.why_alone([*log, lost], 0, "resource0") == SPLIT
     other = [*log, "6,600,90000000,-;drbd resource1: conn( WFReportParams -> Connected ) "]
     assert drbd_status.why_alone(other, 0, "resource0") == SPLIT
 
