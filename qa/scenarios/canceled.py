@@ -25,8 +25,8 @@ def run(cluster: Cluster) -> None:
 
 def cancel_in_the_middle(cluster: Cluster, guest: Guest, what: tuple[str, ...]) -> None:
     before = {node: set(mirror.volumes(cluster, node)) for node in cluster.nodes}
-    said = cluster.gnt("instance", "replace-disks", "--submit", *what, guest.name)
-    match = re.search(r"\d+", said)
+    said = cluster.try_gnt("instance", "replace-disks", "--submit", *what, guest.name)
+    match = re.search(r"\d+", said.stdout + said.stderr)
     if match is None:
         raise QaError(f"replace-disks --submit does not say which job it is: {said}")
     job = match[0]
