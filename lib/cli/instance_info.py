@@ -96,12 +96,13 @@ def _disk(disk: dict[str, Any], data: dict[str, Any], *, static: bool) -> list[t
 
 
 def _not_redundant(disk: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What only one of the nodes of a mirrored disk has, and since when."""
+    """What only one of the nodes of a mirrored disk has, since when, and why."""
     size, since = disk.get("unsynced"), disk.get("unsynced_since")
+    problem = [("problem", disk["problem"])] if disk.get("problem") else []
     if not size and since is None:
-        return []
+        return problem
     shown = "unknown" if size is None else f"{size} bytes"
-    return [("not yet redundant", shown + (f", since {output.date(since)}" if since is not None else ""))]
+    return [("not yet redundant", shown + (f", since {output.date(since)}" if since is not None else "")), *problem]
 
 
 def _child(number: int, child: dict[str, Any], data: dict[str, Any], *, static: bool) -> list[tuple[str, Any]]:

@@ -133,7 +133,8 @@ def _disk(row: InstanceRow, index: int, disk: Disk, statuses: Statuses) -> dict[
         "children": [_device(here, None, statuses.get((primary, here.uuid)), statuses.get((others[0], there.uuid)))
                      for here, there in pairs],
         "unsynced": mirrors.unsynced(config, disk, statuses.get((primary, disk.uuid))),
-        "unsynced_since": disk.degraded_since}
+        "unsynced_since": disk.degraded_since,
+        "problem": mirrors.problem(statuses.get((node, disk.uuid)) for node in (primary, others[0]))}
 
 
 def _device(disk: Disk, name: str | None, first: State | None, second: State | None) -> dict[str, Any]:

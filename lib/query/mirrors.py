@@ -30,6 +30,12 @@ def worst(states: Iterable[State | None]) -> str | None:
     return next((status for status in WORST if status in found), None)
 
 
+def problem(states: Iterable[State | None]) -> str:
+    """What is wrong with a mirror and what to do, as the first of its ends says that knows; empty when nothing is."""
+    texts = (((state or {}).get("mirror") or {}).get("problem") for state in states)
+    return next((str(text) for text in texts if text), "")
+
+
 def since(config: Config, instance: Instance) -> float | None:
     """Since when a mirrored disk of the instance was seen not to be whole, None while all are."""
     times = [disk.degraded_since for disk in config.disks_of(instance) if disk.degraded_since is not None]

@@ -2,6 +2,7 @@
 """Master and node daemons die at the steps of create, replace-disks, grow, convert and migrate: done or undone."""
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def submit(cluster: Cluster, argv: Sequence[str]) -> int:
     """The job's number; the master daemon may die before the command has it."""
     said = cluster[cluster.master].run("gnt-instance", argv[0], "--submit", "--print-jobid", *argv[1:], seconds=600,
                                        may_fail=True)
-    numbers = [int(word) for word in said.stdout.split() if word.isdigit()]
+    numbers = [int(number) for number in re.findall(r"\bJobID: (\d+)", said.stdout + said.stderr)]
     if not numbers:
         raise QaError(f"gnt-instance {' '.join(argv)} gave no job: {said.stdout} {said.stderr}")
     return numbers[0]
