@@ -18,8 +18,11 @@ class DiskOperation(Operation):
         return OP_IDS[self.kind]
 
     def prepare(self) -> dict[str, Any]:
+        if self.instance() is not None and self.kind != "convert" and self.disk()["dev_type"] == "plain":
+            self.cluster.remove(NAME)
         if self.instance() is None:
             self.cluster.add(NAME, **MORE)
+        self.be_whole()
         disk = self.disk()
         op = {"OP_ID": self.op_id, "instance_name": NAME}
         if self.kind == "grow":
@@ -33,6 +36,12 @@ class DiskOperation(Operation):
     def disk(self) -> dict[str, Any]:
         [found] = self.cluster.rows("disks")["disks"].values()
         return dict(found)
+
+    def be_whole(self) -> None:
+        """An end that is not known to be whole changes the plan; after an undone operation it takes a look to know."""
+        if self.disk().get("degraded_since") is not None:
+            self.cluster.do({"OP_ID": "OP_GROUP_VERIFY_DISKS", "group_name": "default"})
+            assert self.disk().get("degraded_since") is None, self.disk()
 
     def nodes(self) -> set[str]:
         """Names of the nodes with an end of the disk."""
