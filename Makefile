@@ -22,7 +22,7 @@ cluster: setup  ## a three-node cluster on this machine with a real guest in it
 	$(BIN)/vcluster up
 
 test: setup lint  ## everything: lint, unit, contract, functional and fault tests
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: setup lint  ## the quick part: lint and unit tests
 	$(BIN)/pytest -q test/lint test/unit

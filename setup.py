@@ -30,8 +30,8 @@ setup(
         "prometheus_client>=0.16", "psutil>=5.9", "pycurl>=7.45", "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",
     ],
     extras_require={
-        "test": ["hypothesis", "mypy", "pytest", "ruff", "types-paramiko", "types-psutil", "types-pyOpenSSL",
-                 "types-pycurl", "types-simplejson"],
+        "test": ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", "types-paramiko", "types-psutil",
+                 "types-pyOpenSSL", "types-pycurl", "types-simplejson"],
     },
     entry_points={
         "console_scripts": [

@@ -29,12 +29,12 @@ COMMANDS = [(program, name) for program in sorted(programs.PROGRAMS) for name in
 
 
 @pytest.fixture(scope="module")
-def cluster(shared_cluster):
-    shared_cluster.add("odd", "node2")
-    shared_cluster.gnt("gnt-network", "add", "--network=192.0.2.0/28", "net")
-    yield shared_cluster
-    shared_cluster.gnt("gnt-network", "remove", "net")
-    shared_cluster.remove("odd")
+def cluster(own_cluster):
+    own_cluster.add("odd", "node2")
+    own_cluster.gnt("gnt-network", "add", "--network=192.0.2.0/28", "net")
+    yield own_cluster
+    own_cluster.gnt("gnt-network", "remove", "net")
+    own_cluster.remove("odd")
 
 
 @pytest.fixture
