@@ -59,6 +59,7 @@ def heir(cluster):
     if cluster.master not in RING:
         whole(cluster)
         take_over(cluster, "node1")
+        cluster.wait_job(cluster.submit(NOTHING))  # what it wrote first is on every copy then
     node, nodes = RING[cluster.master], cluster.rows("nodes")["nodes"]
     cluster.until(lambda: node in {nodes[uuid]["name"] for uuid in in_sync(cluster)}, what=f"{node} is in sync")
     return node
@@ -231,10 +232,9 @@ def test_only_candidates_take_over_and_the_master_needs_not(cluster):
     cluster.gnt("gnt-cluster", "modify", "--candidate-pool-size=10")
     cluster.gnt("gnt-node", "modify", "--master-candidate=yes", "node3")
     whole(cluster)
-    old, new = cluster.master, heir(cluster)
-    # the old master lives: it is stopped; until then it may write, and is asked again when its copy was the newer one
-    cluster.until(lambda: cluster.run(*FAILOVER, node=new).returncode == 0, what=f"{new} takes over")
-    cluster.master = new
+    new = heir(cluster)
+    old = cluster.master
+    take_over(cluster, new)  # of a master that lives: it is stopped
     cluster.died("gnt-masterd", old)
     assert masters(cluster) == [cluster.master]
     whole(cluster)
