@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -49,9 +50,9 @@ def run(steps: Sequence[Step], state: State, options: Options) -> int:
 
 def replace_options(options: Options) -> Options:
     """The same options for looking again, without warnings."""
-    copy = Options(**{name: getattr(options, name) for name in Options.__slots__})
-    copy.verbosity = 0
-    return copy
+    quiet = copy(options)
+    quiet.verbosity = 0
+    return quiet
 
 
 @dataclass
@@ -150,9 +151,9 @@ def unfit(steps: Sequence[Step], state: State, data: ClusterData) -> str:
         if lost:
             return f"node {lost[0]} is gone or offline"
         moved = [nodes[node] for node in new]
-        instances[places[name]] = replace(now, primary=moved[0], secondary=moved[1] if len(moved) > 1 else NO_NODE)
+        instances[places[name]] = now._replace(primary=moved[0], secondary=moved[1] if len(moved) > 1 else NO_NODE)
     failing = _failing(data)
-    worse = _failing(replace(data, instances=tuple(instances))) - failing
+    worse = _failing(data._replace(instances=tuple(instances))) - failing
     if worse:
         return f"node {sorted(worse)[0]} would no longer be N+1 safe"
     return ""

@@ -6,7 +6,6 @@ One pass over nodes and instances; the numpy core does the same for programs tha
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from hbal.model import NO_NODE, ClusterData, Instance, Node
 
@@ -20,31 +19,30 @@ METRICS: tuple[tuple[str, float], ...] = (
 """Names and weights, in the order of printing and adding."""
 
 
-@dataclass(slots=True)
 class NodeFigures:
-    """One node's quantities; the fields that end in `forth` count forthcoming instances too."""
+    """One node's quantities; the fields that end in `forth` count forthcoming instances too.  Made without
+    instances, which are added then.
+    """
 
-    node: Node
-    index: int
-    high_spindles: float
-    missing: int
-    cpus: int
-    cpus_forth: int
-    free_disk: int
-    free_disk_forth: int
-    free_memory_forth: int
-    free_spindles: int
-    free_spindles_forth: int
-    primaries: list[int] = field(default_factory=list)
-    secondaries: list[int] = field(default_factory=list)
-    instance_memory: int = 0
-    spindles: int = 0
-    spindles_forth: int = 0
-    peers: dict[int, int] = field(default_factory=dict)
-    loads: list[float] = field(default_factory=lambda: [0.0] * 4)
-    """cpu, memory, disk, network."""
-    exclusion: dict[str, int] = field(default_factory=dict)
-    location_score: int = 0
+    __slots__ = ("cpus", "cpus_forth", "exclusion", "free_disk", "free_disk_forth", "free_memory_forth",
+                 "free_spindles", "free_spindles_forth", "high_spindles", "index", "instance_memory", "loads",
+                 "location_score", "missing", "node", "peers", "primaries", "secondaries", "spindles",
+                 "spindles_forth")
+
+    def __init__(self, node: Node, index: int, high_spindles: float) -> None:
+        self.node, self.index, self.high_spindles = node, index, high_spindles
+        self.missing = node.missing_memory or 0
+        self.cpus = self.cpus_forth = node.node_cpus
+        self.free_disk = self.free_disk_forth = node.free_disk
+        self.free_memory_forth = node.free_memory
+        self.free_spindles = self.free_spindles_forth = node.free_spindles
+        self.primaries: list[int] = []
+        self.secondaries: list[int] = []
+        self.instance_memory = self.spindles = self.spindles_forth = self.location_score = 0
+        self.peers: dict[int, int] = {}
+        self.loads = [0.0] * 4
+        """cpu, memory, disk, network."""
+        self.exclusion: dict[str, int] = {}
 
     @property
     def unallocated(self) -> int:
@@ -102,7 +100,8 @@ def divided(numerator: float, denominator: float) -> float:
 
 def figures(data: ClusterData) -> list[NodeFigures]:
     """The figures of every node of a prepared cluster."""
-    found = [_empty(data, node, index) for index, node in enumerate(data.nodes)]
+    found = [NodeFigures(node, index, data.groups[node.group].policy.spindle_ratio * node.spindles)
+             for index, node in enumerate(data.nodes)]
     for index, instance in enumerate(data.instances):
         _add_primary(found[instance.primary], instance, index)
         if instance.secondary != NO_NODE:
@@ -115,13 +114,6 @@ def figures(data: ClusterData) -> list[NodeFigures]:
         if one.node.exclusive_storage:
             one.spindles = one.spindles_forth = 0
     return found
-
-
-def _empty(data: ClusterData, node: Node, index: int) -> NodeFigures:
-    return NodeFigures(
-        node, index, data.groups[node.group].policy.spindle_ratio * node.spindles, node.missing_memory or 0,
-        node.node_cpus, node.node_cpus, node.free_disk, node.free_disk, node.free_memory, node.free_spindles,
-        node.free_spindles)
 
 
 def _add_primary(node: NodeFigures, instance: Instance, index: int) -> None:

@@ -3,8 +3,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hbal import RELEASE
 from hbal.errors import Error
@@ -26,8 +25,7 @@ class JobsFailed(Error):
     """Some jobs did not succeed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """What goes into every opcode of a program."""
 
     program: str

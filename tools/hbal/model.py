@@ -7,9 +7,9 @@ line "derived") is filled by `load.prepare`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 NO_NODE = -1
 """The index of the secondary of an instance that has none."""
@@ -79,8 +79,7 @@ USING_MEMORY = frozenset({
 })
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """The size of an instance in a policy; `disk` is that of each disk."""
 
     memory: int
@@ -91,14 +90,12 @@ class Spec:
     spindle_use: int
 
 
-@dataclass(frozen=True, slots=True)
-class MinMax:
+class MinMax(NamedTuple):
     min: Spec
     max: Spec
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     standard: Spec
     minmax: tuple[MinMax, ...]
     templates: tuple[Template, ...]
@@ -112,8 +109,7 @@ DEFAULT_POLICY = Policy(
     templates=tuple(Template), vcpu_ratio=4.0, spindle_ratio=32.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """Utilisation of an instance, in the units of a node's capacity (1 each)."""
 
     cpu: float = 1.0
@@ -126,8 +122,7 @@ FULL_LOAD = Load()
 NO_LOAD = Load(0.0, 0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     name: str
     uuid: str
     alloc_policy: AllocPolicy = AllocPolicy.PREFERRED
@@ -136,8 +131,7 @@ class Group:
     policy: Policy = DEFAULT_POLICY
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A node as reported.  `offline` includes drained and not vm_capable; `spindles` are the physical ones with
     exclusive storage, else the node parameter.
     """
@@ -170,21 +164,18 @@ class Node:
     """Recorded free memory less the reported one, at load time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(NamedTuple):
     size: int
     spindles: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Nic:
+class Nic(NamedTuple):
     """What allocation reads of a network interface: the network's UUID."""
 
     network: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     name: str
     memory: int
     disk: int
@@ -238,8 +229,7 @@ class Instance:
         return self.online and self.auto_balance and not self.forthcoming
 
 
-@dataclass(frozen=True)
-class ClusterData:
+class _Cluster(NamedTuple):
     groups: tuple[Group, ...]
     nodes: tuple[Node, ...]
     instances: tuple[Instance, ...]
@@ -252,6 +242,10 @@ class ClusterData:
     """Takes the place of every group's vcpu ratio (nodes only, not the policy of instances)."""
     min_disk: float = 0.0
     """Part of each node's disk to leave free."""
+
+
+class ClusterData(_Cluster):
+    """A whole cluster."""
 
     @cached_property
     def node_index(self) -> dict[str, int]:

@@ -199,15 +199,13 @@ class Cluster(FakeLuxi):
 
 
 def moved(data: ClusterData, op: dict[str, Any]) -> ClusterData:
-    from dataclasses import replace
-
     place = data.instance_index[op["instance_name"]]
     now, instances = data.instances[place], list(data.instances)
     if op["OP_ID"] == "OP_INSTANCE_MIGRATE":
-        instances[place] = replace(now, primary=now.secondary, secondary=now.primary)
+        instances[place] = now._replace(primary=now.secondary, secondary=now.primary)
     else:
-        instances[place] = replace(now, secondary=data.node_index[op["remote_node"]])
-    return replace(data, instances=tuple(instances))
+        instances[place] = now._replace(secondary=data.node_index[op["remote_node"]])
+    return data._replace(instances=tuple(instances))
 
 
 @pytest.fixture
@@ -272,13 +270,11 @@ def test_an_instance_that_was_moved_meanwhile_stops_it(balanced: Balanced) -> No
 
 
 def test_a_set_that_would_break_n1_is_not_begun(balanced: Balanced) -> None:
-    from dataclasses import replace
-
     data, state, sets = balanced
     crowded = sets[0][0].new[0]
     nodes = list(data.nodes)
-    nodes[crowded] = replace(nodes[crowded], total_memory=7200.0)
-    cluster = Cluster(replace(data, nodes=tuple(nodes)))
+    nodes[crowded] = nodes[crowded]._replace(total_memory=7200.0)
+    cluster = Cluster(data._replace(nodes=tuple(nodes)))
     with pytest.raises(JobsFailed, match="would no longer be N\\+1 safe"):
         execution(state, cluster).run(sets)
     assert cluster.jobs == {}

@@ -163,8 +163,7 @@ def cluster(seed, templates=(Template.DRBD,)):
                                   auto_balance=True, primary=first,
                                   secondary=second if template.has_secondary else NO_NODE, template=template))
     used = [sum(one.memory for one in instances if one.primary == place) for place in range(5)]
-    nodes = tuple(type(one)(**{name: getattr(one, name) for name in type(one).__slots__}
-                            | {"free_memory": one.free_memory - used[place]})
+    nodes = tuple(one._replace(free_memory=one.free_memory - used[place])
                   for place, one in enumerate(data.nodes))
     return prepare(type(data)(data.groups, nodes, tuple(instances)))
 

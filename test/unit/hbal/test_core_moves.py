@@ -10,7 +10,7 @@ from hbal.core.after import applied
 from hbal.core.arrays import State, build
 from hbal.core.delta import Candidates
 from hbal.core.moves import Kind, Move, Restrictions, allowed, make, placement, written
-from hbal.core.rounds import keys_below, lowest_by_row, named
+from hbal.core.rounds import keys_below, named
 from hbal.core.score import components, deviations, optimum, score
 from hbal.core.swaps import Swaps, possible
 from hbal.load import text
@@ -120,7 +120,7 @@ def test_columns_and_rows_of_a_block_agree_with_the_whole(tmp_path: Path) -> Non
     part = found.block(found.rows[3:6], columns)
     assert np.allclose(part.per_target, whole.per_target[:, 3:6][:, :, columns], atol=1e-9)
     assert np.allclose(part.failover, whole.failover[3:6], atol=1e-9)
-    assert np.allclose(lowest_by_row(whole)[3:6], np.minimum(
+    assert np.allclose(whole.by_row[3:6], np.minimum(
         whole.per_target[:, 3:6].min(axis=(0, 2)), whole.failover[3:6]))
 
 

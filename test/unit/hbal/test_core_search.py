@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The searches: what they promise on random clusters."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def test_bounds_are_bounds(seed: int, tmp_path: Path, monkeypatch: pytest.Monkey
             return
         fresh = Candidates(search.state, rules)
         fresh.refresh()
-        lowest = rounds.lowest_by_row(fresh.block(search.rows))
+        lowest = fresh.block(search.rows).by_row
         assert (search.bounds + search.drift <= lowest + 1e-7).all()
         search.take(found[0])
 
@@ -78,7 +77,7 @@ def test_limits_end_the_search(tmp_path: Path) -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans with little patience."""
     whole = planning.schedule
-    monkeypatch.setattr(planning, "schedule", lambda state: replace(whole(state), rounds=60))
+    monkeypatch.setattr(planning, "schedule", lambda state: whole(state)._replace(rounds=60))
 
 
 @pytest.mark.usefixtures("hurried")

@@ -2,7 +2,6 @@
 """Quantities of nodes and the score, in plain Python; and that the numpy core comes to the same."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_a_cluster_without_online_nodes_scores_nothing() -> None:
 
 
 def test_a_node_without_spindles_makes_the_score_no_number() -> None:
-    bare = replace(DATA, nodes=(replace(DATA.nodes[0], spindles=0), *DATA.nodes[1:]))
+    bare = DATA._replace(nodes=(DATA.nodes[0]._replace(spindles=0), *DATA.nodes[1:]))
     assert math.isnan(figures.score(figures.metrics(bare, figures.figures(bare))))
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From what a source says to what the tools work on."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ RAW = text.load(str(Path(__file__).parents[2] / "data" / "hbal" / "two-groups.da
 
 def tagged(cluster: tuple[str, ...], node: tuple[str, ...] = (), instance: tuple[str, ...] = ()) -> ClusterData:
     """The cluster with these tags on itself, its first node and its first instance."""
-    return prepare(replace(RAW, tags=cluster, nodes=(replace(RAW.nodes[0], tags=node), *RAW.nodes[1:]),
-                           instances=(replace(RAW.instances[0], tags=instance), *RAW.instances[1:])))
+    return prepare(RAW._replace(tags=cluster, nodes=(RAW.nodes[0]._replace(tags=node), *RAW.nodes[1:]),
+                                instances=(RAW.instances[0]._replace(tags=instance), *RAW.instances[1:])))
 
 
 def test_aliases_lose_what_all_names_share() -> None:
@@ -40,7 +39,7 @@ def test_exclusion_tags(cluster: tuple[str, ...], expected: tuple[str, ...]) -> 
 
 
 def test_exclusion_prefixes_of_the_command_line_end_in_a_colon() -> None:
-    raw = replace(RAW, tags=(), instances=(replace(RAW.instances[0], tags=("t:1", "tx", "u:1")),))
+    raw = RAW._replace(tags=(), instances=(RAW.instances[0]._replace(tags=("t:1", "tx", "u:1")),))
     assert prepare(raw, Wishes(exclusion_tags=("t", "u"))).instances[0].exclusion_tags == ("t:1", "u:1")
 
 
@@ -75,7 +74,7 @@ def test_selections() -> None:
 
 
 def test_split_instances_do_not_move() -> None:
-    raw = replace(RAW, instances=(replace(RAW.instances[0], secondary=2),))
+    raw = RAW._replace(instances=(RAW.instances[0]._replace(secondary=2),))
     assert not prepare(raw).instances[0].movable
 
 
@@ -88,7 +87,7 @@ def test_loads() -> None:
 @pytest.mark.parametrize(("hypervisor", "memory", "expected"), [
     ("kvm", 4096, 4096), ("kvm", 0, 1024), ("xen-pvm", 4096, 1024), (None, 4096, 1024)])
 def test_memory_of_kvm_nodes(hypervisor: str | None, memory: int, expected: int) -> None:
-    data = prepare(replace(RAW, hypervisor=hypervisor), Wishes(kvm_memory=memory))
+    data = prepare(RAW._replace(hypervisor=hypervisor), Wishes(kvm_memory=memory))
     assert data.nodes[0].node_memory == expected
     assert data.nodes[0].missing_memory == 16384 - expected - 4096 - 11264
 
@@ -113,12 +112,12 @@ def test_names() -> None:
 
 def test_what_is_missing_on_nodes() -> None:
     def free(memory: int, disk: int) -> list[str]:
-        node = replace(RAW.nodes[0], free_memory=memory, free_disk=disk)
-        return warnings(prepare(replace(RAW, nodes=(node, *RAW.nodes[1:]))))
+        node = RAW.nodes[0]._replace(free_memory=memory, free_disk=disk)
+        return warnings(prepare(RAW._replace(nodes=(node, *RAW.nodes[1:]))))
 
     assert free(11264 - 512, 400000 - 1024) == []
     assert free(11264 - 513, 400000) == ["node node1.example.com is missing 513 MB ram and 0 GB disk"]
     assert free(11264, 400000 - 1025) == ["node node1.example.com is missing 0 MB ram and 1 GB disk"]
-    both = replace(RAW, nodes=tuple(replace(node, free_memory=0) for node in RAW.nodes))
+    both = RAW._replace(nodes=tuple(node._replace(free_memory=0) for node in RAW.nodes))
     assert [line.split()[1] for line in warnings(prepare(both))] == [
         "node3.example.com", "node2.example.com", "node1.example.com"]

@@ -6,6 +6,7 @@ redundant taken.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from hbal.model import Instance, Policy
 from hbal.output import fixed
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(NamedTuple):
     """How strict an allocation is."""
 
     capacity_checks: bool = True

@@ -3,7 +3,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from hbal.alloc import allocate, places, redundancy
 from hbal.alloc.allocate import Conditions, Solution
 from hbal.alloc.checks import Fail
 from hbal.core.arrays import State
-from hbal.core.instances import Ints
+from hbal.core.instances import Amounts, Ints
 from hbal.model import NO_NODE, AllocPolicy, ClusterData, Disk, Instance, Spec, Status, Template
 
 MEMORY_STEP, DISK_STEP = 64, 256
@@ -21,8 +22,7 @@ BLOCK, SMALLEST_FIRST_BLOCK = 10, 20
 UNCHECKED = Conditions(capacity_checks=False)
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """How to go about it; `limit` negative: no limit."""
 
     template: Template
@@ -71,7 +71,7 @@ class Space:
         self.bad_groups = self._bad_groups()
         tolerance = redundancy.Tolerance(
             rules.accept_errors, frozenset(self.bad_groups) if rules.independent_groups else frozenset())
-        self.conditions = replace(rules.conditions, tolerance=tolerance)
+        self.conditions = rules.conditions._replace(tolerance=tolerance)
         self.pool = self._pool()
 
     def _bad_groups(self) -> set[int]:
@@ -232,35 +232,36 @@ class Space:
 
 def _forget(state: State) -> None:
     """Take the last instance, which is nowhere, out again."""
-    shorter = {name: getattr(state.amounts, name)[..., :-1] for name in state.amounts.__dataclass_fields__}
-    state.amounts = replace(state.amounts, **shorter)
+    shorter = {name: getattr(state.amounts, name)[..., :-1] for name in Amounts._fields}
+    state.amounts = state.amounts._replace(**shorter)
     state.primary, state.secondary = state.primary[:-1], state.secondary[:-1]
     state.instances, state.instance_ids = state.instances[:-1], state.instance_ids[:-1]
     tags = state.tags
-    state.tags = replace(tags, exclusion=None if tags.exclusion is None else tags.exclusion[:-1],
-                         lacking=None if tags.lacking is None else tags.lacking[:-1])
+    state.tags = tags._replace(exclusion=None if tags.exclusion is None else tags.exclusion[:-1],
+                               lacking=None if tags.lacking is None else tags.lacking[:-1])
 
 
 def shrunk(spec: Spec, reason: Fail) -> Spec | None:
     """The size with less of what the failure is about; None where it cannot be less."""
     match reason:
         case Fail.FailMem if spec.memory > MEMORY_STEP:
-            return replace(spec, memory=spec.memory - MEMORY_STEP)
+            return spec._replace(memory=spec.memory - MEMORY_STEP)
         case Fail.FailDisk if spec.disk > DISK_STEP:
-            return replace(spec, disk=spec.disk - DISK_STEP)
+            return spec._replace(disk=spec.disk - DISK_STEP)
         case Fail.FailCPU if spec.cpus > 1:
-            return replace(spec, cpus=spec.cpus - 1)
+            return spec._replace(cpus=spec.cpus - 1)
         case Fail.FailSpindles if spec.spindle_use > 1:
-            return replace(spec, spindle_use=spec.spindle_use - 1)
+            return spec._replace(spindle_use=spec.spindle_use - 1)
     return None
 
 
 def saved(filled: Filled) -> ClusterData:
     """The cluster with the new instances."""
     state = filled.state
-    new = [replace(state.instances[index], primary=int(state.primary[index]),
-                   secondary=int(state.secondary[index]) if state.secondary[index] < state.count else NO_NODE)
+    new = [state.instances[index]._replace(
+               primary=int(state.primary[index]),
+               secondary=int(state.secondary[index]) if state.secondary[index] < state.count else NO_NODE)
            for index in range(len(state.data.instances), len(state.instances))]
-    nodes = tuple(replace(node, free_disk=int(state.free_disk[at]), free_spindles=int(state.free_spindles[at]))
+    nodes = tuple(node._replace(free_disk=int(state.free_disk[at]), free_spindles=int(state.free_spindles[at]))
                   for at, node in enumerate(state.nodes))
-    return replace(state.data, nodes=nodes, instances=(*state.data.instances, *new))
+    return state.data._replace(nodes=nodes, instances=(*state.data.instances, *new))

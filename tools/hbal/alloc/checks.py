@@ -6,8 +6,8 @@ by how much.  Soft rules are skipped when `forced`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,7 @@ FITS = -1
 Modes = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule on every node: where it is broken, and of what the node has how much against what is needed."""
 
     fail: Fail

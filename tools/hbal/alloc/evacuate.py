@@ -2,8 +2,7 @@
 """New nodes for an instance that must leave: failovers and new secondaries, checked step by step as they would run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,7 @@ class Stuck(Exception):
     """Why an instance cannot be moved: a sentence."""
 
 
-@dataclass(frozen=True)
-class Evacuation:
+class Evacuation(NamedTuple):
     """A state in which instances move; `move` changes it."""
 
     state: State

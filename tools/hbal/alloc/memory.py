@@ -6,7 +6,6 @@ that is written as before the state of the core is kept, too.
 """
 
 import marshal
-from dataclasses import replace
 
 from hbal.alloc import places
 from hbal.core.arrays import State
@@ -63,4 +62,4 @@ class Memory:
         data = named(iallocator.cluster(part, known), wishes)
         read = iter(data.instances)
         instances = tuple(self._instances[text] if text in self._instances else next(read) for text in written)
-        return with_missing(replace(data, instances=instances))
+        return with_missing(data._replace(instances=instances))

@@ -5,7 +5,7 @@ An instance is nowhere while both its nodes are `state.count`, the entry of the 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +18,15 @@ from hbal.model import NO_NODE, ClusterData, Instance
 def open_state(data: ClusterData, nodes: Sequence[int], instances: Sequence[int],
                new: Iterable[Instance] = ()) -> State:
     """The state of the nodes (indices of `data`) and instances, and after these the new ones, nowhere yet."""
-    coming = [replace(one, primary=NO_NODE, secondary=NO_NODE) for one in new]
+    coming = [one._replace(primary=NO_NODE, secondary=NO_NODE) for one in new]
     if not coming:
         return State(data, nodes, instances, old_rule=False)
     first = len(data.instances)
-    grown = replace(data, instances=(*data.instances, *coming))
+    grown = data._replace(instances=(*data.instances, *coming))
     state = State(grown, nodes, [*instances, *range(first, first + len(coming))], old_rule=False)
     at = len(instances)
     parts = amounts_of(coming)
-    state.amounts = replace(state.amounts, **{
+    state.amounts = state.amounts._replace(**{
         name: np.concatenate([getattr(state.amounts, name)[..., :at], getattr(parts, name)], axis=-1)
         for name in ("drbd", "reserved")})
     return state
@@ -41,7 +41,7 @@ def whole(data: ClusterData, new: Iterable[Instance] = (), group: int | None = N
 
 def amounts_of(instances: Sequence[Instance]) -> Amounts:
     """What they weigh once they have the nodes that their templates need."""
-    return Amounts.of([replace(one, primary=0, secondary=1 if one.template.has_secondary else NO_NODE)
+    return Amounts.of([one._replace(primary=0, secondary=1 if one.template.has_secondary else NO_NODE)
                        for one in instances])
 
 
@@ -50,12 +50,12 @@ def append(state: State, instance: Instance) -> int:
     index = len(state.instances)
     more = amounts_of([instance])
     state.amounts = Amounts(**{
-        one.name: np.concatenate([getattr(state.amounts, one.name), getattr(more, one.name)], axis=-1)
-        for one in fields(Amounts)})
+        name: np.concatenate([getattr(state.amounts, name), getattr(more, name)], axis=-1)
+        for name in Amounts._fields})
     nowhere = np.array([state.count])
     state.primary = np.concatenate([state.primary, nowhere])
     state.secondary = np.concatenate([state.secondary, nowhere])
-    state.instances = [*state.instances, replace(instance, primary=NO_NODE, secondary=NO_NODE)]
+    state.instances = [*state.instances, instance._replace(primary=NO_NODE, secondary=NO_NODE)]
     state.instance_ids = [*state.instance_ids, index]
     state.tags = _longer(state.tags)
     return index
@@ -67,23 +67,22 @@ def _longer(tags: Tags) -> Tags:
 
     if tags.exclusion is None and tags.lacking is None:
         return tags
-    return replace(tags, exclusion=longer(tags.exclusion), lacking=longer(tags.lacking))
+    return tags._replace(exclusion=longer(tags.exclusion), lacking=longer(tags.lacking))
 
 
 def retype(state: State, index: int, instance: Instance) -> None:
     """Let an instance that is nowhere be another one (its template or size changes)."""
     one = amounts_of([instance])
     changed = {}
-    for part in fields(Amounts):
-        values = getattr(state.amounts, part.name).copy()
-        values[..., index] = getattr(one, part.name)[..., 0]
-        changed[part.name] = values
+    for name in Amounts._fields:
+        values = getattr(state.amounts, name).copy()
+        values[..., index] = getattr(one, name)[..., 0]
+        changed[name] = values
     state.amounts = Amounts(**changed)
     state.instances = [*state.instances[:index], instance, *state.instances[index + 1:]]
 
 
-@dataclass(frozen=True)
-class Grown:
+class Grown(NamedTuple):
     """A state in which every node has the instance, as its primary or as its secondary: for looking, node by node."""
 
     state: State

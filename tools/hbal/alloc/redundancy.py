@@ -8,7 +8,7 @@ an allocation at once.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ FREE = frozenset({Template.DISKLESS, Template.SHAREDFILE, Template.RBD, Template
 """Templates of instances that go to any node as they are."""
 
 
-@dataclass(frozen=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """What the test leaves out."""
 
     offline_nodes: bool = False
@@ -56,8 +55,7 @@ def placed(state: State) -> Bools:
     return state.amounts.real & (state.primary < state.count)
 
 
-@dataclass(frozen=True)
-class Failovers:
+class Failovers(NamedTuple):
     """What the failover of a node's DRBD primaries comes to.  Tables: primary x secondary."""
 
     fine: Bools

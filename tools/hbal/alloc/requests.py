@@ -2,8 +2,7 @@
 """iallocator requests, one function a kind: from the parsed request to the reply."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ from hbal.load.prepare import Wishes, prepare
 from hbal.model import NO_NODE, AllocPolicy, ClusterData, Instance, Mirror, Node, Template
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(NamedTuple):
     """How to answer; the defaults are those of a request without options."""
 
     capacity_checks: bool = True
@@ -69,8 +67,7 @@ class Refused(Exception):
         self.table = table
 
 
-@dataclass(frozen=True)
-class Granted:
+class Granted(NamedTuple):
     """What a request gave: the log, the result, and the state of the cluster after it."""
 
     info: str
@@ -78,8 +75,7 @@ class Granted:
     after: State
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """A request on a cluster."""
 
     data: ClusterData
@@ -129,7 +125,7 @@ def written(task: Task) -> tuple[dict[str, Any], State | None]:
 
 def _tagged(task: Task, instances: Sequence[Instance]) -> list[Instance]:
     """New instances with the fields that follow from the cluster's tags."""
-    alone = ClusterData((), (Node("", 0),), tuple(replace(one, primary=0) for one in instances), task.data.tags)
+    alone = ClusterData((), (Node("", 0),), tuple(one._replace(primary=0) for one in instances), task.data.tags)
     return [*prepare(alone, Wishes(ignore_loads=task.conditions.ignore_loads)).instances]
 
 
@@ -265,7 +261,7 @@ def _allocate_secondary(task: Task, request: AllocateSecondary) -> Granted:
         raise Refused(f"Instance {old.name} already has a secondary node")
     state, index = task.state(), request.instance
     state.move(index, state.count, state.count)
-    at.retype(state, index, replace(old, template=Template.DRBD))
+    at.retype(state, index, old._replace(template=Template.DRBD))
     group = task.data.nodes[old.primary].group
     others = np.array([node for node in task.data.nodes_of(group) if node != old.primary], dtype=np.int64)
     solution = allocate.pair(state, index, np.array([old.primary]), others, task.conditions.of_allocation)
@@ -378,7 +374,7 @@ def _best_group(task: Task, state: State, index: int, targets: Sequence[int]) ->
     lines = list(dropped)
     for group in connected:
         data = task.data.groups[group]
-        candidates = _candidates(replace(task, conditions=replace(task.conditions, restrict_to=None)), trial, group,
+        candidates = _candidates(task._replace(conditions=task.conditions._replace(restrict_to=None)), trial, group,
                                  request)
         if len(candidates) < request.required_nodes:
             why = "No online nodes" if request.required_nodes == 1 else "Not enough online nodes"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The cluster as it is after moves, as the loaders give it."""
 
-from dataclasses import replace
 
 from hbal.core.arrays import State
 from hbal.model import NO_NODE, ClusterData
@@ -16,13 +15,13 @@ def applied(state: State) -> ClusterData:
     nodes, instances = list(data.nodes), list(data.instances)
     for local, index in enumerate(state.node_ids):
         node = nodes[index]
-        nodes[index] = replace(
-            node, free_disk=int(state.free_disk[local]),
+        nodes[index] = node._replace(
+            free_disk=int(state.free_disk[local]),
             free_spindles=int(state.free_spindles[local]) if node.exclusive_storage else node.free_spindles)
     for local, index in enumerate(state.instance_ids):
         primary, secondary = int(state.primary[local]), int(state.secondary[local])
         if primary < state.count and secondary <= state.count:
-            instances[index] = replace(
-                instances[index], primary=state.node_ids[primary],
+            instances[index] = instances[index]._replace(
+                primary=state.node_ids[primary],
                 secondary=NO_NODE if secondary == state.count else state.node_ids[secondary])
-    return replace(data, nodes=tuple(nodes), instances=tuple(instances))
+    return data._replace(nodes=tuple(nodes), instances=tuple(instances))

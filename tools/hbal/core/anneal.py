@@ -4,7 +4,7 @@ cost, at a temperature that is lowered slowly.  What has to be copied to get the
 price.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ MIGRATION = 2.0
 """What migrating a MiB of memory costs, a MiB of disk copied being 1: it disturbs the guest."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where the instances are before anything is moved."""
 
     primary: Ints
@@ -205,8 +204,7 @@ class Annealing:
         return worth
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(NamedTuple):
     """How long to look, and how far."""
 
     sweeps: int

@@ -8,7 +8,7 @@ columns of the table of reserved memory.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from hbal.core.tags import Tags, tables
 from hbal.model import NO_NODE, ClusterData, Instance, Node
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What of a node never changes.  All have one entry more than there are nodes."""
 
     memory: Floats

@@ -4,7 +4,8 @@
 Results are exact but for rounding (some 1e-8); `exact.py` decides between candidates that are nearer than that.
 """
 
-from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,22 +18,25 @@ from hbal.core.score import score
 from hbal.core.sums import Sums
 
 
-@dataclass
 class Block:
     """Candidates of some instances: change of the score, infinite where a move is impossible."""
 
-    rows: Ints
-    columns: Ints | None
-    """Targets; None for all nodes."""
-    failover: Floats
-    per_target: Floats
-    """Kind (order of moves.PER_TARGET) x instance x target."""
-    by_row: Floats | None = None
-    """The lowest of each instance, once it was asked for."""
+    def __init__(self, rows: Ints, columns: Ints | None, failover: Floats, per_target: Floats) -> None:
+        self.rows = rows
+        self.columns = columns
+        """Targets; None for all nodes."""
+        self.failover = failover
+        self.per_target = per_target
+        """Kind (order of moves.PER_TARGET) x instance x target."""
+
+    @cached_property
+    def by_row(self) -> Floats:
+        """The lowest change of each instance; to be asked for when the block does not change any more."""
+        lowest: Floats = np.minimum(self.per_target.min(axis=2).min(axis=0), self.failover)
+        return lowest
 
 
-@dataclass
-class Peers:
+class Peers(NamedTuple):
     """The reserved memory that matters to a block; G is memory that a node would keep for another if the instance
     came, by kind (first two: on the target; last two: on the primary, on the secondary).
     """
@@ -51,8 +55,7 @@ class Peers:
     """The entry of the primary for the secondary after a failover."""
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """The deviations of a state, that of the reserved memory last."""
 
     mean_square: Floats

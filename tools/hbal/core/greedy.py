@@ -2,7 +2,7 @@
 """The search that operators know: each round takes the one move that lowers the score most."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hbal.core.arrays import State
 from hbal.core.moves import Restrictions, Step
@@ -10,8 +10,7 @@ from hbal.core.rounds import Rounds
 from hbal.core.score import optimum, score
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """When the search ends."""
 
     min_score: float = 1e-9

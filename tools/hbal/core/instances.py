@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ Bools = NDArray[np.bool_]
 LOADS = ("cpu", "memory", "disk", "network")
 
 
-@dataclass(frozen=True)
-class Amounts:
+class Amounts(NamedTuple):
     """One entry an instance.  All amounts are floats that hold whole numbers, but for the loads."""
 
     memory: Floats
@@ -47,7 +46,9 @@ class Amounts:
     external: Bools
     movable: Bools
 
-    def __len__(self) -> int:
+    @property
+    def number(self) -> int:
+        """Of instances."""
         return len(self.memory)
 
     @classmethod

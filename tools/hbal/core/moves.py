@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The kinds of moves: what each makes of an instance's nodes, how it is written, and which kinds may be tried."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,7 @@ PER_TARGET = (Kind.REPLACE, Kind.FAILOVER_REPLACE, Kind.REPLACE_FAILOVER, Kind.F
 ORDER = {kind: place for place, kind in enumerate(PER_TARGET)}
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """What to do with one instance (local indices); `target` is -1 for a plain failover."""
 
     instance: int
@@ -41,8 +40,7 @@ class Move:
     target: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A move as it was made: the places before and after it, and the score after it."""
 
     move: Move
@@ -57,8 +55,7 @@ class Step:
         return frozenset((*self.old, *self.new))
 
 
-@dataclass(frozen=True, slots=True)
-class Restrictions:
+class Restrictions(NamedTuple):
     """What the operator allows."""
 
     disk_moves: bool = True
@@ -107,8 +104,7 @@ def written(move: Move, name: str) -> str:
     }[move.kind]
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(NamedTuple):
     """Which kinds may be tried for which instance (all instances of the state)."""
 
     failover: Bools
@@ -132,7 +128,7 @@ def allowed(state: State, rules: Restrictions) -> Allowed:
     usable = ~secondary_off & rules.instance_moves
     drbd = candidate & amounts.drbd
     disks = drbd & rules.disk_moves
-    narrow = np.full(len(amounts), not rules.instance_moves)
+    narrow = np.full(amounts.number, not rules.instance_moves)
     if rules.restricted_migration:
         narrow = narrow | ~primary_off
     wide = disks & ~narrow

@@ -6,7 +6,7 @@ allows it; there, it copies no more either.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hbal.core.anneal import Schedule, anneal
 from hbal.core.arrays import State
@@ -25,8 +25,7 @@ COPIES = {Kind.FAILOVER: 0, Kind.FAILOVER_ANY: 0}
 MIGRATIONS = {Kind.REPLACE: 0, Kind.FAILOVER_REPLACE_FAILOVER: 2}
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A way to balance, and what it costs."""
 
     name: str
@@ -45,8 +44,7 @@ class Outcome:
         return sum(MIGRATIONS.get(step.move.kind, 1) for step in self.steps)
 
 
-@dataclass(frozen=True)
-class Plans:
+class Plans(NamedTuple):
     """The outcome to follow, and the greedy one for comparison (None where it was not tried)."""
 
     best: Outcome

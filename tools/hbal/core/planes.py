@@ -10,7 +10,7 @@ Deviations that cannot differ (the twins for forthcoming instances; loads that a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from hbal.core.score import PerNode
 PRIMARY, BOTH = "primary", "both"
 
 
-@dataclass(frozen=True)
-class Plane:
+class Plane(NamedTuple):
     """One deviation.  The amount weighs on PRIMARY or on BOTH nodes of an instance."""
 
     weight: float
@@ -73,7 +72,7 @@ def _disk(state: State, *, forth: bool) -> Plane:
     per_unit = -inverse(limits.disk, on & ~exclusive)
     if not limits.any_exclusive:
         return Plane(0.5, BOTH, disk, per_unit, values)
-    counts = np.ones(len(amounts), dtype=np.bool_) if forth else amounts.real
+    counts = np.ones(amounts.number, dtype=np.bool_) if forth else amounts.real
     return Plane(0.5, BOTH, disk, per_unit, values, spindles=amounts.spindles * counts,
                  per_spindle=-inverse(limits.spindles, on & exclusive), unknown=~amounts.spindles_known & counts)
 

@@ -82,7 +82,7 @@ class Rounds:
     def _touched(self, bounds: Floats) -> None:
         state = self.state
         of_touched = self.candidates.block(self.rows, self.touched)
-        np.minimum(bounds, lowest_by_row(of_touched) - self.drift, out=bounds)
+        np.minimum(bounds, of_touched.by_row - self.drift, out=bounds)
         mark = np.zeros(state.count + 1 + state.peers.shape[1], dtype=np.bool_)
         mark[self.touched] = True
         due: Bools = mark[state.primary[self.rows]] | mark[state.secondary[self.rows]]
@@ -102,27 +102,21 @@ class Rounds:
         for start in range(0, len(places), step):
             part = places[start:start + step]
             block = self.candidates.block(self.rows[part])
-            bounds[part] = lowest_by_row(block) - self.drift
+            bounds[part] = block.by_row - self.drift
             least = min((lowest(one) for one in self.blocks), default=np.inf)
             if lowest(block) <= least + TIE:
                 self.blocks = [*(one for one in self.blocks if lowest(one) <= lowest(block) + TIE), block]
 
 
-def lowest_by_row(block: Block) -> Floats:
-    if block.by_row is None:
-        block.by_row = np.minimum(block.per_target.min(axis=2).min(axis=0), block.failover)
-    return block.by_row
-
-
 def lowest(block: Block) -> float:
-    return float(lowest_by_row(block).min())
+    return float(block.by_row.min())
 
 
 def keys_below(block: Block, limit: float) -> list[tuple[int, int, int]]:
     """Instance, target (-1: failover) and place of the kind, of all candidates that change the score by `limit` or
     less; sorted, they are in the order of search.
     """
-    rows = np.flatnonzero(lowest_by_row(block) <= limit)
+    rows = np.flatnonzero(block.by_row <= limit)
     keys = [(int(block.rows[row]), -1, -1) for row in rows if block.failover[row] <= limit]
     for row in rows:
         for plane, column in zip(*np.nonzero(block.per_target[:, row] <= limit), strict=True):

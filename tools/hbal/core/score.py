@@ -6,7 +6,7 @@ add up the same way.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from hbal.core.instances import Floats
 PerNode = Callable[[State], Floats]
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A part of the score: a deviation over the online nodes, or a sum over online or offline ones."""
 
     name: str

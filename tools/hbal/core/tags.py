@@ -4,7 +4,7 @@ may migrate to which.  All tables are None when no tag of the kind is in play, s
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Tags:
+class Tags(NamedTuple):
     exclusion: Floats | None
     """Instance x exclusion tag, 0 or 1."""
     location: Floats | None

@@ -7,11 +7,9 @@ another that takes its place).
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hbal.errors import LoadError
 from hbal.load.fields import Fields, decode, read_policy
@@ -38,8 +36,7 @@ class EvacMode(StrEnum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Allocate:
+class Allocate(NamedTuple):
     """Find nodes for a new instance (its nodes are NO_NODE)."""
 
     instance: Instance
@@ -48,31 +45,26 @@ class Allocate:
     restrict_to: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MultiAllocate:
+class MultiAllocate(NamedTuple):
     requests: tuple[Allocate, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AllocateSecondary:
+class AllocateSecondary(NamedTuple):
     instance: int
 
 
-@dataclass(frozen=True, slots=True)
-class Relocate:
+class Relocate(NamedTuple):
     instance: int
     required_nodes: int
     relocate_from: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvacuate:
+class NodeEvacuate(NamedTuple):
     instances: tuple[int, ...]
     mode: EvacMode
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeGroup:
+class ChangeGroup(NamedTuple):
     """`groups` may be empty: any but the present ones."""
 
     instances: tuple[int, ...]
@@ -85,7 +77,11 @@ Request = Allocate | MultiAllocate | AllocateSecondary | Relocate | NodeEvacuate
 def read(path: str) -> Fields:
     """The message in a file, `-` for standard input."""
     try:
-        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        if path == "-":
+            content = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:
+                content = file.read()
     except (OSError, ValueError) as err:
         raise LoadError(f"{path}: {getattr(err, 'strerror', None) or err}") from err
     return parse(content)

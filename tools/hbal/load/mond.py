@@ -5,7 +5,6 @@ Either all nodes answer, or none of the answers count.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +118,7 @@ def _per_instance(data: ClusterData, reports: Reports) -> ClusterData | None:
 
 
 def _with_loads(data: ClusterData, nodes: Sequence[float], instances: Sequence[float]) -> ClusterData:
-    return replace(
-        data,
-        nodes=tuple(replace(node, cpu_load=load) for node, load in zip(data.nodes, nodes, strict=True)),
-        instances=tuple(replace(instance, load=replace(instance.load, cpu=load))
+    return data._replace(
+        nodes=tuple(node._replace(cpu_load=load) for node, load in zip(data.nodes, nodes, strict=True)),
+        instances=tuple(instance._replace(load=instance.load._replace(cpu=load))
                         for instance, load in zip(data.instances, instances, strict=True)))

@@ -6,8 +6,7 @@ attached.  A program names the options it takes; `parse` returns an `Options` re
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hbal.errors import BadOption, BadUnit, BadValue
 from hbal.load.choices import chosen
@@ -19,8 +18,7 @@ QUERY_SOCKET = ""
 KVM_NODE_MEMORY = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class AllocSpec:
+class AllocSpec(NamedTuple):
     """The size of instances to try: MiB, MiB, virtual CPUs, spindles."""
 
     disk: int
@@ -29,9 +27,8 @@ class AllocSpec:
     spindles: int | None = None
 
 
-@dataclass(slots=True)
 class Options:
-    """What the command line said; the defaults are those of every program."""
+    """What the command line said; the defaults, those of every program, are attributes of the class."""
 
     text_data: str | None = None
     master: str | None = None
@@ -100,8 +97,7 @@ class Options:
     verbosity: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option.  Without `metavar` it is a flag; `optional` values are attached; `repeat` ones add up."""
 
     name: str

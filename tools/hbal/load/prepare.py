@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From what a source says to what the tools work on: loads, tags, aliases, selections, memory, overrides."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from hbal.errors import Error, LoadError
 from hbal.load.names import lookup
@@ -13,11 +14,10 @@ MIGRATION, ALLOW_MIGRATION = "htools:migration", "htools:allowmigration"
 KVM = "kvm"
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(NamedTuple):
     """What the command line says about instances and nodes.  `loads` are by instance name."""
 
-    loads: dict[str, Load] = field(default_factory=dict)
+    loads: Mapping[str, Load] = MappingProxyType({})
     ignore_loads: bool = False
     exclusion_tags: tuple[str, ...] = ()
     selected: tuple[str, ...] | None = None
@@ -26,7 +26,10 @@ class Wishes:
     """MiB that count for the node itself on KVM; 0 for what it reports."""
 
 
-def prepare(data: ClusterData, wishes: Wishes = Wishes()) -> ClusterData:
+NO_WISHES = Wishes()
+
+
+def prepare(data: ClusterData, wishes: Wishes = NO_WISHES) -> ClusterData:
     """The cluster with the derived fields filled; raises LoadError for names that no instance has."""
     return with_missing(named(data, wishes))
 
@@ -40,14 +43,14 @@ def named(data: ClusterData, wishes: Wishes) -> ClusterData:
     selected = None if wishes.selected is None else _found(wishes.selected, names)
     excluded = _found(wishes.excluded, names)
     instances = tuple(
-        replace(
-            instance, alias=_alias(instance.name, suffix), exclusion_tags=tags.exclusion(instance),
+        instance._replace(
+            alias=_alias(instance.name, suffix), exclusion_tags=tags.exclusion(instance),
             desired_locations=tags.desired(instance),
             load=NO_LOAD if wishes.ignore_loads else wishes.loads.get(instance.name, instance.load),
             movable=(instance.template.movable and index not in excluded and not data.is_split(instance)
                      and (selected is None or index in selected)))
         for index, instance in enumerate(data.instances))
-    return replace(data, nodes=nodes, instances=instances)
+    return data._replace(nodes=nodes, instances=instances)
 
 
 def _alias(name: str, suffix: int) -> str:
@@ -87,8 +90,8 @@ def _node(node: Node, data: ClusterData, suffix: int, kvm_memory: int) -> Node:
     own = frozenset(tag for tag in node.tags if tag.startswith(migrations))
     allowed = frozenset(source for source, target in _permissions(data.tags) if target in own)
     memory = kvm_memory if kvm_memory and data.hypervisor == KVM else node.node_memory
-    return replace(
-        node, alias=_alias(node.name, suffix), migration_tags=own, receives=own | allowed, node_memory=memory,
+    return node._replace(
+        alias=_alias(node.name, suffix), migration_tags=own, receives=own | allowed, node_memory=memory,
         location_tags=frozenset(tag for tag in node.tags if tag.startswith(locations)))
 
 
@@ -108,13 +111,12 @@ def with_missing(data: ClusterData) -> ClusterData:
     for instance in data.instances:
         if instance.uses_memory:
             used[instance.primary] += instance.memory
-    return replace(data, nodes=tuple(
-        replace(node, missing_memory=int(node.total_memory) - node.node_memory - memory - node.free_memory)
+    return data._replace(nodes=tuple(
+        node._replace(missing_memory=int(node.total_memory) - node.node_memory - memory - node.free_memory)
         for node, memory in zip(data.nodes, used, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """What the command line says against the data."""
 
     offline: tuple[str, ...] = ()
@@ -130,5 +132,5 @@ def override(data: ClusterData, overrides: Overrides) -> ClusterData:
     if unknown:
         raise Error(f"wrong node name(s) set as offline: {','.join(unknown)}")
     offline = set(found.values())
-    nodes = tuple(replace(node, offline=True) if index in offline else node for index, node in enumerate(data.nodes))
-    return replace(data, nodes=nodes, max_cpu=overrides.max_cpu, min_disk=overrides.min_disk)
+    nodes = tuple(node._replace(offline=True) if index in offline else node for index, node in enumerate(data.nodes))
+    return data._replace(nodes=nodes, max_cpu=overrides.max_cpu, min_disk=overrides.min_disk)

@@ -7,7 +7,6 @@ separated by `|`, lists by `,`.  Short forms of lines that older programs wrote 
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from hbal.errors import Error, LoadError
@@ -39,7 +38,8 @@ INSTANCE_DEFAULTS = ("1", "-", "N")
 def load(path: str) -> ClusterData:
     """The cluster in a file; raises LoadError."""
     try:
-        text = Path(path).read_bytes().decode()
+        with open(path, "rb") as file:
+            text = file.read().decode()
     except UnicodeDecodeError as err:
         raise LoadError(f"{path}: not a text file in UTF-8 (byte {err.start})") from err
     except (OSError, ValueError) as err:
@@ -239,7 +239,8 @@ def dump(data: ClusterData) -> str:
 def save(data: ClusterData, path: str) -> None:
     """Write `dump(data)` to a file; raises Error where that cannot be done."""
     try:
-        Path(path).write_text(dump(data), encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(dump(data))
     except (OSError, ValueError) as err:
         raise Error(f"cannot write {path}: {getattr(err, 'strerror', None) or err}") from err
 

@@ -6,7 +6,7 @@ its neighbours has.  The way with the fewest colours wins.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hbal.model import NO_NODE, ClusterData
 
@@ -41,8 +41,7 @@ def graph(data: ClusterData, nodes: Collection[int], *, offline_maintenance: boo
 Colours = dict[int, int]
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """One way to colour: its name, and how urgent a vertex is, given the colours so far."""
 
     name: str

@@ -2,7 +2,7 @@
 """Sets of nodes whose guests all find room elsewhere while the nodes are down together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from hbal.core.instances import Ints
 from hbal.errors import Error
 
 
-@dataclass(frozen=True)
-class Reboot:
+class Reboot(NamedTuple):
     """Nodes that go down together, and the state with their guests moved away."""
 
     nodes: list[int]

@@ -5,8 +5,8 @@ State lives in tags of the instances, below `ganeti:watcher:autorepair:`.  Pure:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from hbal.model import NO_NODE, ClusterData, Instance, Template
 
@@ -36,8 +36,7 @@ class Result(StrEnum):
     ENOPERM = "enoperm"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A repair as its tag tells it; without a result it is under way."""
 
     repair: Repair
@@ -90,8 +89,7 @@ def current(tags: Iterable[str]) -> Record | None:
     return max(found, key=lambda one: one.time, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What is allowed: up to `most`, unless suspended (until a time, or 0: for ever)."""
 
     most: Repair | None = None

@@ -2,7 +2,7 @@
 """Which nodes could be switched off, or must be switched on, for the load there is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hbal.alloc import checks, places
 from hbal.alloc.checks import FITS
@@ -17,8 +17,7 @@ AUTO = f"{STANDBY}auto"
 WITHOUT_END = Stop(min_gain=0.0, min_gain_limit=0.0)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Nodes in their order, the steps that go with them, and the state after."""
 
     nodes: list[int]
@@ -58,7 +57,7 @@ def roomy(state: State, factor: float) -> bool:
 def balanced(data: ClusterData, nodes: Sequence[int], *, offline: bool) -> Outcome:
     """The cluster balanced with these nodes offline, or online."""
     chosen = set(nodes)
-    changed = replace(data, nodes=tuple(replace(node, offline=offline) if index in chosen else node
+    changed = data._replace(nodes=tuple(node._replace(offline=offline) if index in chosen else node
                                         for index, node in enumerate(data.nodes)))
     search = Greedy(build(changed), Restrictions(), WITHOUT_END)
     steps = [*search.steps()]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What every program does alike: options, help, errors and exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hbal import RELEASE
 from hbal.errors import BadOption, BadValue, Error
@@ -13,8 +14,7 @@ from hbal.load.options import Options, completion, parse, usage
 ENDING = ("version", "help", "help-completion")
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """A program: its name, its options (`names` as in the option table), and whether it takes arguments."""
 
     name: str
@@ -26,10 +26,26 @@ class Program:
         return (*self.names, *ENDING)
 
 
+RARELY = 100_000
+"""New objects between two looks for garbage: loading libraries makes many and leaves none."""
+
+
 def run(program: Program, body: Callable[[Options, list[str]], int], argv: Sequence[str] | None) -> int:
-    """Parse the command line, run `body(options, arguments)`, and return the exit code; errors go to stderr."""
+    """Parse the command line, run `body(options, arguments)`, and return the exit code; errors go to stderr.
+
+    Without `argv` the process is the program's own, and ends with it.
+    """
+    if argv is not None:
+        return _code(program, body, argv)
+    gc.set_threshold(RARELY)
+    code = _code(program, body, sys.argv[1:])
+    gc.freeze()  # nobody needs to look for garbage among what is left
+    return code
+
+
+def _code(program: Program, body: Callable[[Options, list[str]], int], argv: Sequence[str]) -> int:
     try:
-        return _run(program, body, sys.argv[1:] if argv is None else argv)
+        return _run(program, body, argv)
     except BadOption as err:
         print(f"Command line error: {err}\n\n{usage(program.name, RELEASE, program.options)}", file=sys.stderr)
         return err.exit_code

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hbal import output
 from hbal.errors import Error
@@ -54,8 +54,7 @@ def round_over(client: Caller, options: Options, now: float) -> None:
     sys.stdout.write(output.table("", [tuple(row) for row in rows], (False, True)))
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """One round's view of a cluster."""
 
     client: Caller
@@ -87,7 +86,7 @@ class Work:
         if not set(states) <= ENDED:
             return record
         good = all(state == "success" for state in states)
-        done = replace(record, result=Result.SUCCESS if good else Result.FAILURE)
+        done = record._replace(result=Result.SUCCESS if good else Result.FAILURE)
         self._tag(instance, done, [record])
         return done
 

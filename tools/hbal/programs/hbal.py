@@ -3,9 +3,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hbal import figures, output
 from hbal.errors import Error
@@ -31,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(PROGRAM, balance, argv)
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(NamedTuple):
     """The chosen group as it was found."""
 
     data: ClusterData
@@ -42,8 +39,7 @@ class Before:
     optimum: float
 
 
-@dataclass(slots=True)
-class Result:
+class Result(NamedTuple):
     """What the search came to."""
 
     steps: "list[Step]"
@@ -244,7 +240,7 @@ def finished(before: Before, found: Result) -> Before:
 
     data = applied(found.state)
     members = [one for one in figures.figures(data) if one.node.group == before.group]
-    return replace(before, data=data, nodes=members, score=found.score)
+    return before._replace(data=data, nodes=members, score=found.score)
 
 
 def summary(before: Before, after: Before, found: Result | None, options: Options) -> None:
@@ -276,7 +272,8 @@ def commands(found: Result, options: Options) -> None:
             print(writer.listing(sets, found.state))
         return
     try:
-        Path(options.print_commands).write_text(writer.script(sets, found.state))
+        with open(options.print_commands, "w", encoding="utf-8") as file:
+            file.write(writer.script(sets, found.state))
     except OSError as err:
         raise Error(f"Cannot write the commands to '{options.print_commands}': {err.strerror}") from err
     print(f"The commands have been written to file '{options.print_commands}'")

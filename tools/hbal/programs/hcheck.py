@@ -5,7 +5,7 @@ numpy is loaded only where there is something to evacuate or to balance.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hbal import figures, output
 from hbal.load import source
@@ -35,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(PROGRAM, check, argv)
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """How a group or the cluster is; the counts are those of COUNTS, without the last when it was not asked for."""
 
     counts: tuple[int, ...]

@@ -3,8 +3,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hbal import figures, output
 from hbal.errors import Error
@@ -28,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(PROGRAM, fill, argv)
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """Sums over all nodes of a state."""
 
     score: float
