@@ -152,7 +152,7 @@ def _replace(call: str, node: str, old: Disk, new: Disk) -> Call:
 def _new_volumes(seen: Replacement) -> list[Step]:
     """Under the same device, while the other end serves and fills it."""
     node = seen.node
-    plan = [_filled_again(seen)] if seen.opens and not seen.guest.instance.disks_active else []
+    plan = _filled_again(seen)
     if seen.apart and node.uuid != seen.guest.node.uuid:
         plan += _given_up(seen)
     plan += [Step(title=f"* exchanging the volumes of disk/{swap.index} on {node.name}", weight=1.0,
@@ -176,26 +176,37 @@ def _given_up(seen: Replacement) -> list[Step]:
             mirror.wait_connected(guest)]
 
 
-def _filled_again(seen: Replacement) -> Step:
-    """Does nothing.  Undone, old volumes that were taken back are whole again before all is put down."""
+def _filled_again(seen: Replacement) -> list[Step]:
+    """Do nothing.  Undone, old volumes that were taken back are whole again before all is put down."""
+    if not seen.opens or seen.guest.instance.disks_active:
+        return []
     old = replace(seen.guest, disks=tuple(swap.old for swap in seen.swaps))
-    return Step(title="", action=Say(lines=[]), undo=mirror.wait_synced(old).action)
+    return [Step(title="", action=Say(lines=[]), undo=mirror.wait_synced(old).action)]
 
 
 def _new_peer(seen: Replacement, leaves: Node) -> list[Step]:
     guest, new, plan = seen.guest, after(seen), []
     if leaves in guest.peers:
-        again = mirror.assemble(guest, leaves.uuid) if guest.instance.disks_active or not seen.opens else None
+        plan += _filled_again(seen)
         plan.append(Step(title=f"* shutting down the mirrors of instance {guest.name} on old secondary {leaves.name}",
-                         action=steps.close(guest, leaves.uuid), undo=again, may_fail=True,
-                         weight=steps.CALL_SECONDS))
+                         action=steps.close(guest, leaves.uuid), undo=mirror.assemble(guest, leaves.uuid),
+                         may_fail=True, weight=steps.CALL_SECONDS))
     plan.append(Step(title=f"* assembling the disks of instance {guest.name} on new secondary {seen.node.name}",
                      action=mirror.assemble(new, seen.node.uuid), undo=steps.close(new, seen.node.uuid),
                      weight=steps.CALL_SECONDS))
+    plan += _taken_back(seen, leaves) if leaves in guest.peers else []
     plan += [Step(title=f"* connecting disk/{swap.index} on {guest.place} to {seen.node.name}", weight=1.0,
                   action=_replace("drbd_replace_peer", guest.node.uuid, swap.old, swap.new),
                   undo=_replace("drbd_replace_peer", guest.node.uuid, swap.new, swap.old)) for swap in seen.swaps]
     return plan
+
+
+def _taken_back(seen: Replacement, leaves: Node) -> list[Step]:
+    """Do nothing.  Undone, the old secondary is filled anew: the primary, which has been with another peer, does not
+    know any more what it had.  Its volumes are as they were until the primary is there to fill them.
+    """
+    return [Step(title="", action=Say(lines=[]), undo=_replace("drbd_replace_local", leaves.uuid, swap.old, swap.old))
+            for swap in seen.swaps]
 
 
 def _record(seen: Replacement) -> Step:

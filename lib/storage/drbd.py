@@ -128,7 +128,8 @@ class DrbdStorage(Mirror, names=("drbd",)):
 
     def replace_local(self, disk: Disk, new: Disk) -> None:
         """Also back to volumes it had before: with new metadata, or changes that went to other volumes meanwhile would
-        be taken for done.
+        be taken for done.  To the very volumes it has, when a peer that was with others meanwhile does not know any
+        more what is on them.
         """
         one, two = device.side(disk), device.side(new)
         if one.minor != two.minor:
@@ -137,7 +138,10 @@ class DrbdStorage(Mirror, names=("drbd",)):
         lvm_volumes.activate(two.data, two.meta)
         end = _within_reach(one)
         if end.disk != "Diskless" and device.shown(one.minor).data == str(lvm_volumes.device(two.data)):
-            return
+            if end.connected or one.data != two.data:
+                return
+            device.down(one)
+            end = _within_reach(one)
         if not end.connected or end.peer_disk != "UpToDate":
             problem = drbd_status.judge(end, one.minor, reason=device.reason(end)).problem
             raise StorageError(detail=f"the volumes of {one.shown} cannot be replaced, the peer has no complete "
@@ -148,18 +152,21 @@ class DrbdStorage(Mirror, names=("drbd",)):
         device.attach(two)
 
     def replace_peer(self, disk: Disk, new: Disk) -> None:
-        """The data become a new generation: a former peer that comes back later is filled wholly, since what was sent
-        to other peers meanwhile is not known to be missing on it.
+        """The data become a new generation: what was sent to other peers meanwhile is not known to be missing on a
+        former one that comes back later.  So that is filled wholly, or refused (see `replace_local`): only the last
+        few generations are remembered.
         """
         one, two = device.side(disk), device.side(new)
         end = _up(one)
         if end.disk != "UpToDate":
             raise StorageError(detail=f"{one.shown} cannot be given another peer: its own data are {end.disk}")
+        present = device.shown(one.minor)
         if not end.alone:
-            if device.is_linked(two, device.shown(one.minor)):
+            if device.is_linked(two, present):
                 return
             device.disconnect(one)
         device.do(one, commands.new_generation(one.minor), "cannot be given another peer")
+        device.tune(two, present)
         device.connect(two, dual_primary=False)
 
     def resize(self, disk: Disk, *, size: int) -> None:
@@ -178,6 +185,10 @@ class DrbdStorage(Mirror, names=("drbd",)):
             raise StorageError(detail=f"the data of {one.shown} cannot be given up: it is primary on this node")
         if end.connected:
             return
+        if end.disk != "Diskless" and device.reason(end) == drbd_status.UNRELATED:
+            device.down(one)  # with the data there would be no connection
+            _within_reach(one)
+            return
         device.disconnect(one)
         device.connect(one, dual_primary=False, discard=True)
 
@@ -194,6 +205,7 @@ class DrbdStorage(Mirror, names=("drbd",)):
             device.connect(one, dual_primary=None)
         else:
             present = device.check_volumes(one)
+            device.tune(one, present)
             if end.alone or not device.is_linked(one, present):
                 device.connect(one, dual_primary=None)
         return one

@@ -6,7 +6,7 @@ like is said in full each time.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gantry.errors import StorageError
@@ -143,26 +143,38 @@ def disconnect(local: str, remote: str) -> Argv:
 
 # --- options from disk parameters ---
 
-def of_disk(params: Params) -> list[str]:
-    """Disk options: how fast it synchronises, which flushes it leaves out, and what the administrator adds.
+def steering(params: Params) -> dict[str, str]:
+    """Disk options that say how fast it synchronises; the ends tell each other theirs when they connect.
 
     Without `dynamic-resync` the rate is fixed: the kernel's controller, which is on by default, would take
     `resync-rate` as a start only.
     """
-    rate = int(params.get("resync-rate", 61440))
-    if params.get("dynamic-resync", False):
-        steering = {"c-plan-ahead": "20", "c-fill-target": "0", "c-delay-target": "1", "c-max-rate": "61440",
-                    "c-min-rate": "4096"}
-        units = {"c-fill-target": "s", "c-max-rate": "k", "c-min-rate": "k"}
-        found = [f"--{name}={params.get(name, value)}{units.get(name, '')}" for name, value in steering.items()]
-    else:
-        found = ["--c-plan-ahead=0"]
+    rate = {"resync-rate": f"{int(params.get('resync-rate', 61440))}k"}
+    if not params.get("dynamic-resync", False):
+        return rate | {"c-plan-ahead": "0"}
+    controller = {"c-plan-ahead": "20", "c-fill-target": "0", "c-delay-target": "1", "c-max-rate": "61440",
+                  "c-min-rate": "4096"}
+    units = {"c-fill-target": "s", "c-max-rate": "k", "c-min-rate": "k"}
+    return rate | {name: f"{params.get(name, value)}{units.get(name, '')}" for name, value in controller.items()}
+
+
+STEERING = {"resync-rate": "250k", "c-plan-ahead": "20", "c-fill-target": "100s", "c-delay-target": "10",
+            "c-max-rate": "102400k", "c-min-rate": "250k"}
+"""What the kernel has where nothing is said."""
+
+
+def of_disk(params: Params) -> list[str]:
+    """Disk options: how fast it synchronises, which flushes it leaves out, and what the administrator adds."""
     barriers = params.get("disk-barriers", "n")
     left_out = [option for letter, option in (("b", "--disk-barrier=no"), ("f", "--disk-flushes=no"),
                                               ("d", "--disk-drain=no")) if letter in barriers and barriers != "n"]
     if params.get("meta-barriers", False):
         left_out.append("--md-flushes=no")
-    return [f"--resync-rate={rate}k", *found, *left_out, *_own(params, "disk-custom")]
+    return [*as_options(steering(params)), *left_out, *_own(params, "disk-custom")]
+
+
+def as_options(values: Mapping[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items()]
 
 
 def of_net(params: Params, secret: str, *, dual_primary: bool) -> list[str]:

@@ -16,6 +16,7 @@ _PASSING = frozenset({"Attaching", "Negotiating", "Detaching"})
 """States of a disk that end by themselves in a moment."""
 
 SPLIT = "split brain"
+UNRELATED = "the two ends hold data that have nothing to do with each other"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,7 @@ _AGREED = re.compile(r"conn\( \w+ -> Connected|conn\( WFReportParams -> (?:WFBit
 """The ends have agreed: they are alike, or it is clear who takes from whom."""
 _WHY_ALONE = (
     ("Split-Brain detected but unresolved", SPLIT),
-    ("Unrelated data, aborting", "the two ends hold data that have nothing to do with each other"),
+    ("Unrelated data, aborting", UNRELATED),
     ("Authentication of peer failed", "the ends do not have the same secret"),
     ("peer may not be UpToDate", "the peer refused"),
     ("incompatible ", "the ends have different settings"),
@@ -191,6 +192,9 @@ def _of_peer(end: End, reason: str) -> str:
         return ("split brain: both ends were written to while they were apart, and each has data that the other one "
                 "has not; decide which one to keep: with gnt-instance replace-disks -s the primary's data replace the "
                 "secondary's; to keep the secondary's, run gnt-instance failover --ignore-consistency first")
+    if reason == UNRELATED and not end.connected:
+        return ("the ends cannot tell what they have in common: one was away while the other had other peers; with "
+                "gnt-instance replace-disks -s the primary's data replace the secondary's")
     if end.alone:
         return f"it stands alone{': ' + reason if reason else ''}; connect it with gnt-instance activate-disks"
     if not end.connected:
@@ -201,13 +205,21 @@ def _of_peer(end: End, reason: str) -> str:
     return f"the peer's data are in state {end.peer_disk}" if end.peer_disk != "UpToDate" else ""
 
 
+_APART = {
+    SPLIT: ("split brain: the peer has data that this node has not, they would be lost; decide which end to keep and "
+            "force the choice with --ignore-consistency"),
+    UNRELATED: ("the ends cannot tell what they have in common, the peer may have newer data, they would be lost; make "
+                "the secondary's copy anew with gnt-instance replace-disks -s, or force the choice with "
+                "--ignore-consistency"),
+}
+
+
 def objection(end: End, *, reason: str = "") -> str:
     """Why this end may not become primary without force, and what force would destroy; empty when it may."""
     if end.role == "Primary":
         return ""
-    if reason == SPLIT and not end.connected:
-        return ("split brain: the peer has data that this node has not, they would be lost; decide which end to keep "
-                "and force the choice with --ignore-consistency")
+    if reason in _APART and not end.connected:
+        return _APART[reason]
     if end.disk == "UpToDate":
         return ""
     if end.peer_disk == "UpToDate":

@@ -434,8 +434,8 @@ def test_another_node_takes_the_place_of_the_peer(pair):
         assert file.read(4) == b"data"
 
 
-def test_the_former_peer_is_filled_again_when_it_comes_back(pair):
-    disk = pair.make()
+def lend(pair, disk):
+    """The primary is with another peer for a while, and is written to."""
     new = pair.disk(("node1", "node3"))
     pair.create("node3", new)
     pair.assemble("node3", new)
@@ -443,6 +443,14 @@ def test_the_former_peer_is_filled_again_when_it_comes_back(pair):
     pair.driver.wait_synced([new], progress=quiet)
     pair.write(pair.open("node1", new), "late")
     pair.at("node1").driver.replace_peer(new, disk)
+
+
+def test_a_former_peer_that_is_a_stranger_by_now_is_filled_anew(pair):
+    disk = pair.make()
+    pair.at("node2").driver.close(disk, instance="web1")
+    lend(pair, disk)
+    for _ in range(2):
+        pair.at("node2").driver.replace_local(disk, disk)
     pair.assemble("node2", disk)
     pair.at("node1").driver.wait_synced([disk], progress=quiet)
     pair.demote("node1", disk)
@@ -510,7 +518,12 @@ def test_what_is_down_is_told_as_down(pair):
 
 def test_a_snapshot_of_one_end_is_a_plain_disk(pair):
     disk = pair.make()
-    made = pair.at("node1").driver.snapshot(disk, name="snap", size=8)
-    assert (made.dev_type, made.lvm) == (DiskTemplate.PLAIN, LvmLocation(vg="xenvg", lv="snap"))
-    load("plain").remove(made)
+    snap = replace(disk, uuid="d9", dev_type=DiskTemplate.PLAIN, drbd=None, nodes=("node1",),
+                   lvm=LvmLocation(vg="xenvg", lv="snap"))
+    here = pair.at("node1").driver
+    here.snapshot(disk, snap, size=8, progress=quiet)
+    load("plain").remove(snap)
     assert pair.mirror("node1", disk).status == "ok"
+    here.close(disk, instance="web1")
+    with pytest.raises(StorageError, match="not up on this node"):
+        here.snapshot(disk, snap, size=8, progress=quiet)

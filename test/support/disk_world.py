@@ -61,12 +61,13 @@ class Device:
 
 class DiskWorld(World):
     """`using`: by guest, the disks it has open; `newest`: by disk, what was written last; `seen`: sizes guests know;
-    `given_up`: disks that are to be lost.
+    `given_up`: disks that are to be lost; `strange`: volumes with data that the primary does not know any more.
     """
 
     def __init__(self, config):
         self.devices, self.using, self.newest, self.seen = {}, {}, {}, {}
         self.given_up, self.incoming = set(), {}
+        self.strange = set()
         self._writes = itertools.count(1)
         super().__init__(config)
 
@@ -115,7 +116,8 @@ class DiskWorld(World):
         """(node, device) that it is connected to."""
         for (there, _), other in self.devices.items():
             if there != node and (other.port, other.secret) == (device.port, device.secret) and not (
-                    device.alone or other.alone or {node, there} & self.down) and (
+                    device.alone or other.alone or {node, there} & self.down) and not (
+                    {self._volume(node, device.end.data), self._volume(there, other.end.data)} & self.strange) and (
                     other.peer, device.peer) == (device.end.address, other.end.address):
                 return there, other
         return None, None
@@ -335,16 +337,25 @@ class DiskWorld(World):
 
     def _drbd_replace_local(self, node, disk, new):
         device, side = self._device(node, disk), new.drbd.end(node)
-        if device.end == side:
+        if device is None:
+            self._assemble(node, disk, self.files[self._place(node, disk)].epoch)
+            device = self._device(node, disk)
+        place = self._volume(node, side.data)
+        if device.end == side and place not in self.strange:
             return
+        self.strange.discard(place)
         there, other = self._other(node, device)
         if other is None or not self._good(there, other):
+            self.strange |= {place} if device.end == side else set()
             raise StorageError(detail="the peer is not up to date")
         device.end = side
         self.files[self._meta(node, side)].content = BAD
 
     def _drbd_replace_peer(self, node, disk, new):
-        device = self._device(node, disk)
+        device, former = self._device(node, disk), disk.drbd.peer(node)
+        if device.peer == new.drbd.peer(node).address:
+            return
+        self.strange.add(self._volume(former.node, former.data))
         device.peer, device.port, device.secret = new.drbd.peer(node).address, new.drbd.port, new.drbd.secret
         device.alone = False
 

@@ -14,8 +14,8 @@ from .state import Json, Refused, World, store
 _MAGIC = 0x8374026C
 _CHANGES = {"protocol", "allow-two-primaries"}
 _NET = _CHANGES | {"after-sb-0pri", "after-sb-1pri", "cram-hmac-alg", "shared-secret", "discard-my-data!"}
-_DISK = {"on-io-error", "size", "resync-rate", "c-plan-ahead", "c-fill-target", "c-delay-target", "c-max-rate",
-         "c-min-rate", "disk-barrier", "disk-flushes", "disk-drain", "md-flushes"}
+_STEERING = {"resync-rate", "c-plan-ahead", "c-fill-target", "c-delay-target", "c-max-rate", "c-min-rate"}
+_DISK = _STEERING | {"on-io-error", "size", "disk-barrier", "disk-flushes", "disk-drain", "md-flushes"}
 
 
 def modprobe(state: Json, root: str, argv: list[str]) -> str:
@@ -37,7 +37,7 @@ def drbdmeta(state: Json, root: str, argv: list[str]) -> str:
     if used is not None:
         raise Refused(20, f"Device '{device}' is configured!")
     if verb == "create-md":
-        node["meta"][name] = {"current": links.FRESH, "history": [], "uptodate": False}
+        node["meta"][name] = {"current": links.FRESH, "bitmap": "", "history": [], "uptodate": False}
         _write_size(root, name, 0)
         return "New drbd meta data block successfully created."
     if verb != "apply-al" or name not in node["meta"]:
@@ -87,7 +87,8 @@ def _attach(state: Json, root: str, argv: list[str]) -> str:
             raise Refused(10, f"{minor}: Failure: (104) Can not open backing device.")
     if _name(meta) not in node["meta"]:
         raise Refused(10, f"{minor}: Failure: (119) No valid meta-data signature found.")
-    one["data"], one["meta"], one["options"] = _name(data), _name(meta), given
+    one["data"], one["meta"] = _name(data), _name(meta)
+    one["options"] = {name: value for name, value in given.items() if name in _STEERING}
     one["size"] = int(given["size"].removesuffix("s")) // 2
     if one["size"] * 1024 > node["lvs"][one["data"]]["size"]:
         one.update(data="", meta="")
@@ -99,7 +100,18 @@ def _attach(state: Json, root: str, argv: list[str]) -> str:
     if peer is not None:
         peer[1]["peer_disk"] = one["disk"]
         if peer[1]["disk"] == "UpToDate":
-            links.start(state, peer, (root, one))
+            links.attached(state, (root, one), peer)
+    return ""
+
+
+def _disk_options(state: Json, root: str, argv: list[str]) -> str:
+    given, (minor,) = _options(argv, _STEERING)
+    one = _minor(state, root, minor)
+    if one["disk"] == "Diskless":
+        raise Refused(10, f"{minor}: Failure: (123) Device does not have a disk-config")
+    peer = links.peer_of(state, root, one)
+    for end in [one, *([peer[1]] if peer else [])]:
+        end["options"] = end["options"] | given
     return ""
 
 
@@ -248,7 +260,9 @@ def _show(state: Json, root: str, argv: list[str]) -> str:
         if one["data"]:
             lines += [f'            disk\t\t\t"{root}/dev/{one["data"]}";',
                       f'            meta-disk\t\t\t"{root}/dev/{one["meta"]}";', "            disk {",
-                      f"                size            \t{one['size'] * 2}s; # bytes", "            }"]
+                      f"                size            \t{one['size'] * 2}s; # bytes"]
+            lines += [f"                {name}\t{value};" for name, value in sorted(one["options"].items())]
+            lines.append("            }")
         lines.append("        }")
     return "\n".join([*lines, "    }", "}"])
 
@@ -315,7 +329,8 @@ def _write_size(root: str, name: str, sectors: int) -> None:
 
 _VERBS: dict[str, Callable[[Json, str, list[str]], str]] = {
     "new-resource": _new_resource, "new-minor": _new_minor, "attach": _attach, "detach": _detach, "connect": _connect,
-    "net-options": _net_options, "disconnect": _disconnect, "primary": _primary, "secondary": _secondary,
+    "net-options": _net_options, "disk-options": _disk_options, "disconnect": _disconnect,
+    "primary": _primary, "secondary": _secondary,
     "resize": _resize, "new-current-uuid": _new_current_uuid, "down": _down, "events2": _events, "show": _show}
 PROGRAMS: dict[str, Callable[[Json, str, list[str]], str]] = {
     "modprobe": modprobe, "drbdmeta": drbdmeta, "drbdsetup": drbdsetup}

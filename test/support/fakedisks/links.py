@@ -3,6 +3,9 @@
 
 A generation names a state of the data.  A primary that writes without its peer begins a new one; an end whose
 generation is an ancestor of the other's is behind; two that are no ancestors of each other are a split brain.
+
+The kernel remembers a few generations only: what it had when its peer left (`bitmap`), and two before (`history`).
+Each synchronisation as its source takes one more place.  An end with an older one is a stranger.
 """
 
 import os
@@ -30,9 +33,18 @@ def settle(state: Json) -> None:
 def begin(state: Json, root: str, one: Json) -> None:
     """A new generation: written to without the peer from now on."""
     meta = meta_of(state, root, one)
-    if meta["current"] != FRESH:
-        meta["history"].append(meta["current"])
+    _set_bitmap(meta, meta["current"] if meta["current"] != FRESH else "")
     meta["current"] = os.urandom(16).hex()
+
+
+def _set_bitmap(meta: Json, generation: str) -> None:
+    if meta["bitmap"]:
+        meta["history"] = [meta["bitmap"], *meta["history"]][:2]
+    meta["bitmap"] = generation
+
+
+def _known(meta: Json) -> list[str]:
+    return [meta["bitmap"], *meta["history"]]
 
 
 def meta_of(state: Json, root: str, one: Json) -> Json:
@@ -131,7 +143,8 @@ def _alone(state: Json, root: str, one: Json, connection: str) -> None:
     one["until"], one["allow_two"] = None, one["allow_two"] and connection != "StandAlone"
     if connection == "StandAlone":
         one["net"] = None
-    if was_connected and one["role"] == "Primary" and one["disk"] == "UpToDate":
+    if was_connected and one["role"] == "Primary" and one["disk"] == "UpToDate" and \
+            not meta_of(state, root, one)["bitmap"]:
         begin(state, root, one)
 
 
@@ -163,6 +176,7 @@ def _shake_hands(state: Json, end: tuple[str, Json], peer: tuple[str, Json]) -> 
         log(state, place, f"drbd resource{a['minor']}: conn( WFReportParams -> Connected )")
         a["connection"], a["replication"], a["discard"] = "Connected", "Established", False
         a["peer_role"], a["peer_disk"] = b["role"], b["disk"]
+    one["options"], two["options"] = two["options"] or one["options"], one["options"] or two["options"]
     if direction:
         source, target = (end, peer) if direction == "source" else (peer, end)
         start(state, source, target)
@@ -186,19 +200,30 @@ def _compare(state: Json, end: tuple[str, Json], peer: tuple[str, Json]) -> str:
         return "source" if mine["uptodate"] else "target"
     if FRESH in (mine["current"], theirs["current"]):
         return "target" if mine["current"] == FRESH else "source"
-    if theirs["current"] in mine["history"]:
+    if theirs["current"] in _known(mine):
         return "source"
-    if mine["current"] in theirs["history"]:
+    if mine["current"] in _known(theirs):
         return "target"
-    if not set(mine["history"]) & set(theirs["history"]):
+    if not (set(_known(mine)) & set(_known(theirs))) - {""}:
         return "unrelated"
     if one["discard"] != two["discard"]:
         return "target" if one["discard"] else "source"
     return "split"
 
 
+def attached(state: Json, end: tuple[str, Json], peer: tuple[str, Json]) -> None:
+    """An end has got a disk while they are connected: they compare."""
+    direction = _compare(state, end, peer)
+    if direction in ("split", "unrelated"):
+        _part(state, (end, peer), "block drbd{}: Unrelated data, aborting!")
+    elif direction:
+        start(state, *((end, peer) if direction == "source" else (peer, end)))
+
+
 def start(state: Json, source: tuple[str, Json], target: tuple[str, Json]) -> None:
     """The synchronisation of two ends that are connected."""
+    meta = meta_of(state, *source)
+    _set_bitmap(meta, os.urandom(16).hex())
     size = target[1]["size"]
     seconds = size / state["rate"] if state["rate"] else 0.0
     meta_of(state, *target)["uptodate"] = False
@@ -213,7 +238,8 @@ def _synchronise(state: Json, end: tuple[str, Json], peer: tuple[str, Json]) -> 
         return
     source, target = meta_of(state, *end), meta_of(state, *peer)
     copy(store(end[0], end[1]["data"]), store(peer[0], peer[1]["data"]))
-    target["current"], target["history"], target["uptodate"] = source["current"], list(source["history"]), True
+    _set_bitmap(source, "")
+    target |= {"current": source["current"], "bitmap": "", "history": list(source["history"]), "uptodate": True}
     for one in (end[1], peer[1]):
         one["replication"], one["until"], one["disk"], one["peer_disk"] = "Established", None, "UpToDate", "UpToDate"
 
