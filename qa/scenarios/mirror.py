@@ -19,12 +19,10 @@ _SUM = "dd if={device} bs=1M count=30 iflag=direct 2>/dev/null | md5sum"
 
 def run(cluster: Cluster) -> None:
     one = Mirror(cluster)
-    try:
-        life(one)
-        apart(one)
-        death(one)
-    finally:
-        one.remove()
+    life(one)
+    apart(one)
+    death(one)
+    one.remove()
 
 
 def life(one: "Mirror") -> None:

@@ -29,12 +29,16 @@ def run(cluster: Cluster) -> None:
     syncing = [end for end in mirror.ends(cluster, "node2").values() if "Sync" in end.connection]
     summary = [cluster.instance(name, "mirror.status", "mirror.unsynced", "mirror.since") for name in names]
     work.say(f"{len(syncing)} at once; said: {summary}")
-    info = cluster.gnt("instance", "info", names[0])
-    work.say(" | ".join(line.strip() for line in info.splitlines() if "sync" in line.lower())[:400])
+    info = [line.strip() for line in cluster.gnt("instance", "info", names[0]).splitlines()]
+    told = [line for line in info if line.startswith("not yet redundant: ") and ", since " in line]
+    work.say(f"gnt-instance info says of {len(told)} disks how much and since when: {' | '.join(told[:3])}")
     if len(syncing) != DISKS * INSTANCES:
         raise QaError(f"only {len(syncing)} disks synchronise at once, so this measures nothing")
     if not all(status == "sync" and int(unsynced) > 0 for status, unsynced, _ in summary):
         raise QaError(f"nothing is said of the {before} KiB that are not yet redundant: {summary}")
+    if len(told) != DISKS:
+        raise QaError(f"gnt-instance info does not say of all {DISKS} disks what is not yet redundant:\n"
+                      + "\n".join(info))
     time.sleep(10)
     seconds, now = time.monotonic() - begin, left(cluster)
     speed = (before - now) / seconds
