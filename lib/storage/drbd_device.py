@@ -151,6 +151,15 @@ def check_volumes(one: Side) -> drbd_config.Shown:
     return present
 
 
+def tune(one: Side, present: drbd_config.Shown) -> None:
+    """Have it synchronise as fast as is configured now.  To be done before it connects: each end takes over what the
+    other one has.
+    """
+    wanted = commands.steering(one.params)
+    if present.data and any(present.disk.get(name, commands.STEERING[name]) != value for name, value in wanted.items()):
+        do(one, commands.disk_options(one.minor, commands.as_options(wanted)), "cannot be told how fast to synchronise")
+
+
 def begin(one: Side, table: Table) -> None:
     """A device without a disk, where there is none yet."""
     if commands.resource(one.minor) in table.bare:

@@ -458,6 +458,57 @@ def test_a_former_peer_that_is_a_stranger_by_now_is_filled_anew(pair):
         assert file.read(4) == b"late"
 
 
+def test_a_stranger_is_told_not_promoted_and_gives_in(pair):
+    disk = pair.make()
+    lend(pair, disk)
+    assert "replace-disks -s" in pair.mirror("node2", disk).problem
+    pair.demote("node1", disk)
+    for node in ("node1", "node2"):
+        with pytest.raises(StorageError, match="cannot tell what they have in common"):
+            pair.open(node, disk)
+    pair.driver.discard(disk, instance="web1")
+    pair.at("node1").driver.connect(disk, instance="web1", dual_primary=False)
+    new = pair.disk(lvs="b")
+    pair.create("node2", new)
+    pair.driver.replace_local(disk, new)
+    pair.at("node1").driver.wait_synced([disk], progress=quiet)
+    pair.open("node1", disk)
+
+
+def test_a_former_peer_keeps_what_it_has_while_nobody_is_there_to_fill_it(pair):
+    disk = pair.make()
+    pair.write(pair.open("node1", disk), "old!")
+    pair.at("node2").driver.close(disk, instance="web1")
+    pair.world.cut(ADDRESS["node1"], ADDRESS["node2"])
+    with pytest.raises(StorageError, match="no complete data"):
+        pair.at("node2").driver.replace_local(disk, disk)
+    pair.epoch = 2
+    with open(pair.open("node2", disk), "rb") as file:
+        assert file.read(4) == b"old!"
+
+
+def rates(pair, *nodes):
+    return [pair.at(node) and drbd_device.shown(MINOR[node]).disk["resync-rate"] for node in nodes]
+
+
+def test_the_rate_of_synchronising_follows_the_configuration(pair):
+    disk = pair.make(pair.disk(params={"resync-rate": 2000}))
+    slower = replace(disk, params={"resync-rate": 1000})
+    assert rates(pair, "node1", "node2") == ["2000k", "2000k"]
+    pair.assemble("node1", slower)
+    assert rates(pair, "node1", "node2") == ["1000k", "1000k"]
+
+
+def test_a_new_peer_does_not_get_the_rate_of_before(pair):
+    disk = pair.make(pair.disk(params={"resync-rate": 2000}))
+    new = pair.disk(("node1", "node3"), params={"resync-rate": 1000})
+    pair.create("node3", new)
+    pair.assemble("node3", new)
+    pair.at("node1").driver.replace_peer(disk, new)
+    pair.driver.wait_synced([new], progress=quiet)
+    assert rates(pair, "node1", "node3") == ["1000k", "1000k"]
+
+
 def test_a_minor_that_something_else_has_is_left_alone(pair):
     pair.make()
     other = pair.disk(lvs="z", uuid=str(uuid.UUID(int=8)))
