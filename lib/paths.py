@@ -120,6 +120,11 @@ class Paths:
         return self.state / "tasks"
 
     @cached_property
+    def exports(self) -> Path:
+        """Exports of instances, a folder each."""
+        return self.state / "export"
+
+    @cached_property
     def kvm(self) -> Path:
         """Run-time files of QEMU processes: pid files, QMP and serial sockets."""
         return self.run / "kvm-hypervisor"

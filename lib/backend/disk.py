@@ -30,8 +30,8 @@ def disk_grow(*, disk: Disk, size: int, progress: Progress) -> None:
     base.load(disk.dev_type).grow(disk, size=size)
 
 
-def disk_snapshot(*, disk: Disk, name: str, size: int) -> Disk:
-    return base.load(disk.dev_type).snapshot(disk, name=name, size=size)
+def disk_snapshot(*, disk: Disk, snapshot: Disk, size: int, progress: Progress) -> None:
+    base.load(disk.dev_type).snapshot(disk, snapshot, size=size, progress=progress)
 
 
 def disks_assemble(*, disks: list[Disk], instance: str, owner_epoch: int) -> list[str]:

@@ -18,14 +18,14 @@ _MODULE_OF_PREFIX = {"hooks": "hooks", "store": "store", "leader": "leader", "ta
                      "disks": "disk", "os": "os", "instance": "instance", "instances": "instance",
                      "hypervisor": "instance", "migration": "migration",
                      "drbd": "drbd", "volumes": "volumes", "storage": "volumes",
-                     "extstorage": "extstorage"}
+                     "extstorage": "extstorage", "export": "exports", "import": "dumps"}
 """Module of a call by the first word of its name; calls of any other word are in `node`."""
 _MODULE_OF = {**dict.fromkeys(("certificate_digest", "certificate_prepare", "certificate_use", "certificate_drop"),
                               "certificates"),
               "restricted_command": "admin", "oob_run": "admin", "node_powercycle": "admin",
               "master_stop": "leader", "master_ip_start": "master_ip", "master_ip_stop": "master_ip",
               "disk_wipe": "disk_data", "disk_copy": "disk_data", "disk_send": "disk_stream",
-              "disk_receive": "disk_stream",
+              "disk_receive": "disk_stream", "export_send": "dumps", "export_receive": "dumps",
               **dict.fromkeys(("instance_hotplug_obstacle", "instance_disk_add", "instance_disk_remove",
                                "instance_nic_add", "instance_nic_remove", "instance_disk_resized",
                                "instance_disk_exchange"), "hotplug")}

@@ -2,12 +2,14 @@
 """Calls about operating systems: which definitions there are, and running their scripts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from gantry import paths
-from gantry.backend import osfiles, scripts
+from gantry.backend import disk_data, osfiles, scripts
 from gantry.errors import BadEnvironment, ExecError, StorageError, WrongInput
+from gantry.objects.dump import Dump
 from gantry.objects.instance import Disk
 from gantry.objects.node import OsDefinition
 from gantry.storage import base
@@ -50,28 +52,59 @@ def os_create(*, os: str, disks: list[Disk], env: dict[str, str], progress: Prog
     if not definition.trusted:
         raise BadEnvironment(detail=f"OS '{os}' is untrusted: its create_untrusted script needs a helper VM and an "
                                     "install image, which this cluster does not have")
-    full = _environment(definition, variant, disks, env)
-    _run("create", definition, env=full, log=_log("add", os, env.get("INSTANCE_NAME", "")), progress=progress)
+    _run(_script("create", definition, _environment(definition, variant, disks, env),
+                 _log("add", os, env.get("INSTANCE_NAME", ""))), progress)
 
 
 def os_rename(*, os: str, disks: list[Disk], env: dict[str, str], progress: Progress) -> None:
     definition, variant = osfiles.usable(os)
     names = f"{env.get('OLD_INSTANCE_NAME', '')}-{env.get('INSTANCE_NAME', '')}"
-    full = _environment(definition, variant, disks, env)
-    _run("rename", definition, env=full, log=_log("rename", os, names), progress=progress)
+    _run(_script("rename", definition, _environment(definition, variant, disks, env), _log("rename", os, names)),
+         progress)
 
 
-def _run(script: str, definition: OsDefinition, *, env: dict[str, str], log: Path, progress: Progress) -> None:
-    """Run a script to its end; what it printed is in `log`.  Raises ExecError with the last lines of it."""
-    folder = Path(definition.path)
-    message = f"{script} script of {definition.name} runs, log {log}"
-    status = scripts.run([str(folder / script)], log=log, env=env, cwd=folder, seconds=SECONDS,
-                         watch=lambda: progress(0.5, message))
-    if status != 0:
-        how = (f"did not end within {SECONDS / 3600:g} hours and was killed" if status is None
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """A script of a definition, ready to run; what it prints is appended to `log`."""
+
+    kind: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: Path
+    log: Path
+
+    @property
+    def message(self) -> str:
+        return f"{self.kind} script of {self.cwd.name} runs, log {self.log}"
+
+    def judge(self, status: int | None, seconds: float = SECONDS) -> None:
+        """Raises ExecError with the last lines of the log unless it exited with status 0."""
+        if status == 0:
+            return
+        how = (f"did not end within {seconds / 3600:g} hours and was killed" if status is None
                else f"exited with exit code {status}" if status > 0 else f"was terminated by signal {-status}")
-        raise ExecError(detail=f"OS {script} script failed ({how}), last lines in the log file {log}:\n"
-                               f"{scripts.last_lines(log)}")
+        raise ExecError(detail=f"OS {self.kind} script failed ({how}), last lines in the log file {self.log}:\n"
+                               f"{scripts.last_lines(self.log)}")
+
+
+def disk_script(kind: str, dump: Dump) -> Script:
+    """`export` or `import`, on the opened disk."""
+    definition, variant = osfiles.usable(dump.os)
+    path = str(disk_data.path_of(dump.disk))
+    where = {f"{kind.upper()}_{name}": path for name in ("DEVICE", "DISK_PATH", "DISK_URI")}
+    full = _environment(definition, variant, dump.disks, dump.env) | where
+    return _script(kind, definition, full, _log(kind, dump.os, dump.env.get("INSTANCE_NAME", "")))
+
+
+def _script(kind: str, definition: OsDefinition, env: dict[str, str], log: Path) -> Script:
+    folder = Path(definition.path)
+    return Script(kind=kind, argv=(str(folder / kind),), env=env, cwd=folder, log=log)
+
+
+def _run(script: Script, progress: Progress) -> None:
+    """Run it to its end."""
+    script.judge(scripts.run(script.argv, log=script.log, env=script.env, cwd=script.cwd, seconds=SECONDS,
+                             watch=lambda: progress(0.5, script.message)))
 
 
 def _environment(definition: OsDefinition, variant: str, disks: Sequence[Disk],

@@ -2,9 +2,10 @@
 """Running an administrator's scripts: exact environment, output in a file, and an end of all their processes."""
 
 import os
+import select
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gantry.utils.clock import SYSTEM
 
 GRACE = 5.0
 """Seconds between the request to end and the end."""
+_LOOK_SECONDS = 0.5
 
 
 def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, seconds: float,
@@ -27,18 +29,102 @@ def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, se
     when the script cannot be started.
     """
     process = command.start(argv, log=log, env=env, cwd=cwd, session=False)  # see tasks.end_rest
-    end, pauses = SYSTEM.now() + seconds, retry.growing(0.01, most=0.5)
     try:
-        while process.poll() is None:
-            if SYSTEM.now() >= end:
-                _end(process)
-                return None
-            watch()
-            SYSTEM.sleep(min(next(pauses), max(0.01, end - SYSTEM.now())))
+        return _ended(process, seconds, watch)
     except BaseException:
         _end(process)
         raise
-    return process.returncode
+
+
+class Piped:
+    """A script that is read from or fed while it runs."""
+
+    def __init__(self, process: Any, watch: Callable[[], None], told: int) -> None:
+        self._process, self._watch, self._told = process, watch, [told]
+        self.expected = 0
+        """MiB that it said it will print; 0 while it has not."""
+
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """What it prints, in blocks of `size` bytes, the last one smaller, until it closes its output."""
+        out, block = self._process.stdout.fileno(), bytearray()
+        while True:
+            ready = select.select([out, *self._told], [], [], _LOOK_SECONDS)[0]
+            self._hear(ready)
+            if out not in ready:
+                self._watch()
+                continue
+            data = os.read(out, size - len(block))
+            if data:
+                block += data
+            if block and (not data or len(block) == size):
+                yield bytes(block)
+                block.clear()
+            if not data:
+                return
+
+    def feed(self, data: bytes) -> bool:
+        """Give it data to read; False when it reads no more."""
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return True
+
+    def end(self, seconds: float) -> int | None:
+        """Its exit status, after the end of what it is fed; None as of `run`."""
+        with suppress(BrokenPipeError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        return _ended(self._process, seconds, self._watch)
+
+    def _hear(self, ready: Sequence[int]) -> None:
+        for told in [told for told in self._told if told in ready]:
+            said = os.read(told, 64).strip()
+            self.expected = int(said) if said.isdigit() else self.expected
+            self._told = []
+
+
+@contextmanager
+def piped(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, feeds: bool,
+          watch: Callable[[], None]) -> Iterator[Piped]:
+    """A script whose output (or, when it `feeds`, input) is the block's; what else it prints is appended to `log`.
+
+    It may tell the size of its output, in MiB, on the descriptor that EXP_SIZE_FD names.  It and its children are ended
+    when the block raises.
+    """
+    told, tell = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            process = command.start_piped(argv, log=log, env={**env, "EXP_SIZE_FD": str(tell)}, cwd=cwd, feeds=feeds,
+                                          keep_fds=[tell])
+        finally:
+            os.close(tell)
+        try:
+            yield Piped(process, watch, told)
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            for pipe in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
+    finally:
+        os.close(told)
+
+
+def _ended(process: Any, seconds: float, watch: Callable[[], None]) -> int | None:
+    """Its exit status; None when it had to be ended after so long."""
+    end, pauses = SYSTEM.now() + seconds, retry.growing(0.01, most=0.5)
+    while process.poll() is None:
+        if SYSTEM.now() >= end:
+            _end(process)
+            return None
+        watch()
+        SYSTEM.sleep(min(next(pauses), max(0.01, end - SYSTEM.now())))
+    status: int = process.returncode
+    return status
 
 
 def _end(process: Any) -> None:

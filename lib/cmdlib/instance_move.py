@@ -109,7 +109,7 @@ class InstanceMoveUnit(LogicalUnit[InstanceMove, Copying], op=InstanceMove):
             "disk": codec.encode(new), "source": source.uuid, "listen": mirror.address(target), "port": seen.port})
         send = Task(node=source.uuid, call="disk_send", args={
             "disk": codec.encode(old), "target": target.uuid, "host": mirror.address(target), "port": seen.port,
-            "compress": self.op.compress != UNPACKED})
+            "compress": self.op.compress})
         return Step(title=f"* copying disk/{index} of instance {seen.guest.name}, {old.size}M, to {target.name}",
                     action=Several(actions=[receive, send]), weight=1.0 + old.size / COPY_RATE)
 

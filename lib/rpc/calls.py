@@ -8,6 +8,7 @@ All of them may be repeated: the second time ends like the first.  Sizes are MiB
 
 from typing import Any
 
+from gantry.objects.dump import Dump, Meeting
 from gantry.objects.instance import Disk
 from gantry.objects.node import (
     ExtProvider,
@@ -261,9 +262,11 @@ def disks_rename(disks: list[Disk], new: list[Disk]) -> None:
     """Move each disk to the place of its counterpart in `new`; harmless when it is there already."""
 
 
-@call(seconds=SLOW)
-def disk_snapshot(disk: Disk, name: str, size: int) -> Disk:
-    """Make a snapshot called `name` with room for `size` MiB of changes; it is removed like a disk."""
+@call(seconds=SLOW, task=True)
+def disk_snapshot(disk: Disk, snapshot: Disk, size: int) -> None:
+    """Make `snapshot`, a disk that holds what `disk` holds now; harmless when it is there.  Where both share their
+    blocks there is room for `size` MiB of changes, after which the snapshot is lost; else the contents are copied,
+    and nobody may write meanwhile.  Refused for data that is not up to date here."""
 
 
 # --- what is on disks ---
@@ -285,8 +288,9 @@ def disk_receive(disk: Disk, source: str, listen: str, port: int) -> None:
 
 
 @call(seconds=SLOW, task=True)
-def disk_send(disk: Disk, target: str, host: str, port: int, compress: bool) -> None:
-    """Send everything on the opened disk to the node `target` (UUID), where `disk_receive` runs."""
+def disk_send(disk: Disk, target: str, host: str, port: int, compress: str) -> None:
+    """Send everything on the opened disk to the node `target` (UUID), where `disk_receive` runs; packed by the tool
+    `compress`, or `none`."""
 
 
 # --- mirrored disks ---
@@ -392,6 +396,61 @@ def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
 @call(seconds=NORMAL)
 def instances_info(hypervisors: list[str]) -> list[VmStatus]:
     """All guests that run (or are paused) on this node."""
+# --- exports ---
+
+
+@call(seconds=NORMAL)
+def export_list() -> list[str]:
+    """Names of the exports on this node; those that are still being written are none."""
+
+
+@call(seconds=NORMAL)
+def export_info(path: str) -> str:
+    """What `config.ini` of an export says; `path` is that of its folder, or its name."""
+
+
+@call(seconds=SLOW)
+def export_begin(name: str) -> None:
+    """Make an empty place for an export that will be written."""
+
+
+@call(seconds=SLOW)
+def export_drop(name: str) -> None:
+    """Remove what was written of an export that will not be finished; harmless when there is nothing."""
+
+
+@call(seconds=SLOW)
+def export_finish(name: str, config: str, dumps: list[str]) -> None:
+    """All of these dumps are there: from now on it is an export, described by `config`, in the place of one of the
+    same name."""
+
+
+@call(seconds=SLOW, task=True)
+def export_remove(name: str) -> None:
+    """Harmless when it is gone."""
+
+
+@call(seconds=SLOW, task=True)
+def export_send(dump: Dump, target: Meeting, compress: str) -> int:
+    """Send what the `export` script prints to the node where `export_receive` runs: how many bytes.  `env` as for
+    `os_create`, with EXPORT_INDEX."""
+
+
+@call(seconds=SLOW, task=True)
+def export_receive(name: str, dump: str, source: Meeting) -> int:
+    """Write what `export_send` sends into the file `dump` of an unfinished export; how many bytes."""
+
+
+@call(seconds=SLOW, task=True)
+def import_send(path: str, dump: str, target: Meeting, compress: str) -> None:
+    """Send the file `dump` of an export (`path` as of `export_info`) to the node where `import_receive` runs."""
+
+
+@call(seconds=SLOW, task=True)
+def import_receive(dump: Dump, source: Meeting) -> None:
+    """Run the `import` script with what `import_send` sends.  `env` as for `os_create`, with IMPORT_INDEX."""
+
+
 
 
 @call(seconds=NORMAL)

@@ -105,8 +105,8 @@ class Storage(ABC):
     @abstractmethod
     def rename(self, disk: Disk, new: Disk) -> None: ...
 
-    def snapshot(self, disk: Disk, *, name: str, size: int) -> Disk:
-        """A snapshot that has room for `size` MiB of changes."""
+    def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
+        """Make `new` hold what `disk` holds now, with room for `size` MiB of changes where they share blocks."""
         raise StorageError(detail=f"disk {disk.uuid} of type {disk.dev_type} has no snapshots")
 
 

@@ -110,9 +110,14 @@ class DrbdStorage(Mirror, names=("drbd",)):
             lvm_volumes.rename(one.meta, two.meta)
         owner.move_local(disk, new)
 
-    def snapshot(self, disk: Disk, *, name: str, size: int) -> Disk:
+    def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
         """Of the data at this end."""
-        return lvm.snapshot(disk, device.side(disk).data, name, size)
+        one = device.side(disk)
+        state = _up(one).disk
+        if state != "UpToDate":
+            raise StorageError(detail=f"{one.shown} has no snapshot: its data on this node are {state}; wait until "
+                                      "they are synchronised")
+        lvm.snapshot(one.data, new, size, progress)
 
     def connect(self, disk: Disk, *, instance: str, dual_primary: bool) -> None:
         device.connect(device.side(disk), dual_primary=dual_primary)

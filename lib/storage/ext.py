@@ -9,7 +9,6 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -95,9 +94,13 @@ class ExtStorage(Storage, names=("ext",)):
         if disk.ext != new.ext:
             raise StorageError(detail=f"volume {_name(disk)} cannot be renamed: providers have no program for it")
 
-    def snapshot(self, disk: Disk, *, name: str, size: int) -> Disk:
-        _run(disk, "snapshot", {"VOL_SNAPSHOT_NAME": name, "VOL_SNAPSHOT_SIZE": str(size)})
-        return replace(disk, uuid=name, name="", ext=replace(_place(disk), volume=name))
+    def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
+        progress(0.0, f"making a snapshot of volume {_name(disk)}")
+        try:
+            _run(disk, "snapshot", {"VOL_SNAPSHOT_NAME": _place(new).volume, "VOL_SNAPSHOT_SIZE": str(size)})
+        except StorageError:
+            if not _is_there(new):  # else an earlier attempt has made it
+                raise
 
 
 def _place(disk: Disk) -> ExtLocation:

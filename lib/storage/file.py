@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gantry.errors import StorageError
 from gantry.objects.instance import Disk
-from gantry.storage import allowed, owner
+from gantry.storage import allowed, clone, owner
 from gantry.storage.base import DiskStatus, Progress, Storage
 from gantry.utils import resolver
 from gantry.utils.files import sync_folder
@@ -143,6 +143,25 @@ class FileStorage(Storage, names=("file", "sharedfile")):
         except OSError as err:
             raise StorageError(detail=f"the disk file {old_path} cannot be renamed to {new_path}: "
                                       f"{err.strerror}") from err
+
+    def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
+        source, path = _path(disk), _path(new)
+        base = allowed.check(path)
+        allowed.check(source)
+        if self._made_before(new, path):
+            return
+        before = owner.read(source) or owner.Owner(epoch=0)
+        try:
+            _make_folder(path.parent, base)
+            with owner.locked(path), _nothing_left(path):
+                clone.clone(source, _partial(path), new.size * MIB, progress)
+                owner.write(path, replace(before, disk=new.uuid, open=False))
+                os.rename(_partial(path), path)
+            sync_folder(path.parent)
+        except OSError as err:
+            raise _no_room_or(err, path, new.size, "create") from err
+        finally:
+            _drop_folder(path.parent)
 
     def _made_before(self, disk: Disk, path: Path) -> bool:
         """Whether an earlier run made the very disk; raises when something else has its name."""

@@ -5,11 +5,8 @@ Disk parameters: `stripes`; `exclusive_storage` when no other disk may share its
 when nobody uses them.
 """
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 
-from gantry.constants import DiskTemplate
 from gantry.errors import StorageError
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.storage import lvm_volumes, owner
@@ -58,15 +55,14 @@ class LvmStorage(Storage, names=("plain",)):
         lvm_volumes.rename(_location(disk), _location(new))
         owner.move_local(disk, new)
 
-    def snapshot(self, disk: Disk, *, name: str, size: int) -> Disk:
-        return snapshot(disk, _location(disk), name, size)
+    def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
+        snapshot(_location(disk), new, size, progress)
 
 
-def snapshot(disk: Disk, origin: LvmLocation, name: str, size: int) -> Disk:
-    """The plain disk that is a snapshot of `origin`, on which `disk` lies."""
-    place = lvm_volumes.snapshot(origin, name, size)
-    known_as = str(uuid.uuid5(uuid.UUID(disk.uuid), name))
-    return replace(disk, uuid=known_as, name="", dev_type=DiskTemplate.PLAIN, lvm=place, drbd=None, params={})
+def snapshot(origin: LvmLocation, new: Disk, size: int, progress: Progress) -> None:
+    """Make the plain disk `new` a snapshot of the volume `origin`."""
+    progress(0.0, f"making a snapshot of {origin.vg}/{origin.lv}")
+    lvm_volumes.snapshot(origin, _location(new), size)
 
 
 def is_exclusive(disk: Disk) -> bool:
@@ -85,7 +81,8 @@ def _status(disk: Disk, volume: Volume | None) -> DiskStatus:
         return DiskStatus(path=path, exists=False)
     record = owner.read_local(disk)
     major, minor = lvm_volumes.node_number(path)
-    return DiskStatus(path=path, exists=not volume.partial, size=volume.size // MIB, owner_epoch=record.epoch,
-                      open=volume.active and record.open, used=volume.open, major=major, minor=minor)
+    return DiskStatus(path=path, exists=not (volume.partial or volume.lost), size=volume.size // MIB,
+                      owner_epoch=record.epoch, open=volume.active and record.open, used=volume.open, major=major,
+                      minor=minor)
 
 

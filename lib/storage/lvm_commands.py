@@ -25,13 +25,16 @@ _PV_FIELDS = "pv_name,vg_name,pv_size,pv_free,pv_attr"
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A logical volume; bytes; `devices` are the physical volumes it lies on; `origin` of a snapshot."""
+    """A logical volume; bytes; `devices` are the physical volumes it lies on; `origin` of a snapshot; `lost`: it is a
+    snapshot whose room for changes was used up, so that nothing can be read any more.
+    """
 
     location: LvmLocation
     size: int
     active: bool
     open: bool
     partial: bool
+    lost: bool
     tags: frozenset[str]
     origin: str
     devices: tuple[str, ...]
@@ -84,8 +87,8 @@ def volumes(text: str) -> dict[LvmLocation, Volume]:
         attr = row["lv_attr"].ljust(10, "-")
         found[location] = Volume(
             location=location, size=_number(row["lv_size"]), active=attr[4] in "aAsS", open=attr[5] == "o",
-            partial=attr[8] == "p", tags=frozenset(tag for tag in row["lv_tags"].split(",") if tag),
-            origin=row["origin"], devices=tuple(dict.fromkeys(before + new)))
+            partial=attr[8] == "p", lost=attr[4] in "IS", origin=row["origin"],
+            tags=frozenset(tag for tag in row["lv_tags"].split(",") if tag), devices=tuple(dict.fromkeys(before + new)))
     return found
 
 

@@ -163,20 +163,22 @@ def rename(where: LvmLocation, new: LvmLocation) -> None:
         _change(lvm_commands.rename(where, new.lv))
 
 
-def snapshot(origin: LvmLocation, name: str, size: int) -> LvmLocation:
-    """Harmless when it is there."""
-    present, new = find(), LvmLocation(vg=origin.vg, lv=name)
+def snapshot(origin: LvmLocation, new: LvmLocation, size: int) -> None:
+    """Make the active volume `new` a snapshot of `origin`; harmless when it is there."""
+    present = find()
+    if origin.vg != new.vg:
+        raise StorageError(detail=f"{_shown(origin)} has no snapshot in volume group {new.vg}")
     if origin not in present:
         raise StorageError(detail=f"{_shown(origin)} is not there")
     if new in present and present[new].origin != origin.lv:
         raise StorageError(detail=f"{_shown(new)} is there already and no snapshot of {origin.lv}")
     if new not in present:
         try:
-            _change(lvm_commands.snapshot(origin, name, size))
+            _change(lvm_commands.snapshot(origin, new.lv, size))
         except CommandFailed as err:
             raise StorageError(detail=f"{_shown(origin)} has no snapshot: {_free(origin.vg)}; "
                                       f"LVM says: {err.facts['output']}") from err
-    return new
+    _appeared(new)
 
 
 def _shown(where: LvmLocation) -> str:

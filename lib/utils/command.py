@@ -46,6 +46,34 @@ def run(argv: Sequence[str], *, seconds: float, env: Mapping[str, str] | None = 
     return outcome
 
 
+def pipe(argv: Sequence[str], data: bytes, *, seconds: float) -> bytes:
+    """What a program makes of `data`, byte for byte.  Raises CommandFailed like `run`."""
+    limit = seconds * clock.PATIENCE
+    try:
+        done = subprocess.run(list(argv), input=data, capture_output=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(command=argv[0], status="none", output=f"no end after {limit:g} s, killed") from None
+    except OSError as err:
+        raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()[-2000:] or "(no output)"
+        raise CommandFailed(command=argv[0], status=done.returncode, output=said)
+    return done.stdout
+
+
+def start_piped(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, feeds: bool,
+                keep_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    """Like `start` without a session, with a pipe for what it prints, or (`feeds`) for what it reads."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        try:
+            return subprocess.Popen(list(argv), stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
+                                    stdout=out if feeds else subprocess.PIPE, stderr=out, env=dict(env), cwd=cwd,
+                                    process_group=0, pass_fds=tuple(keep_fds))
+        except OSError as err:
+            raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
+
+
 def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None,
           keep_fds: Sequence[int] = (), session: bool = True) -> "subprocess.Popen[bytes]":
     """Start a program in a session of its own, its output appended to `log`; it outlives the caller.

@@ -106,11 +106,12 @@ def test_an_older_owner_is_refused(driver):
 
 def test_a_program_that_is_not_there_is_told(driver):
     create(driver)
-    made = driver.snapshot(disk(), name="snap", size=1)
-    assert made.ext == ExtLocation(provider="files", volume="snap")
+    snap = replace(disk(), uuid="d2", ext=ExtLocation(provider="files", volume="snap"))
+    driver.snapshot(disk(), snap, size=1, progress=quiet)
+    driver.remove(snap)
     (paths.here().ext_search[0] / "files/snapshot").unlink()
     with pytest.raises(StorageError, match="no program 'snapshot'"):
-        driver.snapshot(disk(), name="snap", size=1)
+        driver.snapshot(disk(), snap, size=1, progress=quiet)
 
 
 def test_a_volume_without_a_block_device_is_told(driver):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What every storage driver promises, on each driver that this machine can run."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from gantry.constants import DiskTemplate
@@ -193,3 +196,25 @@ def test_renaming_onto_another_disk_is_refused(storage, disk):
     with pytest.raises(StorageError, match="there already"):
         storage.rename(disk("d1"), disk("d2"))
     assert storage.status(disk("d1")).exists
+
+
+def test_a_snapshot_holds_what_the_disk_held(storage, disk, tmp_path):
+    made, snap = disk(), disk("d2")
+    storage.create(made, owner_epoch=1, wipe=False, progress=quiet)
+    path = storage.open(made, instance="web1", owner_epoch=1)
+    content = bytes(1 << 20) + os.urandom(1 << 20) + bytes(1 << 20)
+    Path(path).write_bytes(content)
+    storage.snapshot(made, snap, size=SIZE, progress=quiet)
+    Path(path).write_bytes(os.urandom(SIZE << 20))
+    storage.snapshot(made, snap, size=SIZE, progress=quiet)  # it is there
+    assert Path(storage.status(snap).path).read_bytes() == content
+    storage.remove(snap)
+    assert sorted(item.name for item in (tmp_path / "disks/web1").iterdir()) == ["d1", "d1.owner"]
+
+
+def test_a_snapshot_that_is_canceled_leaves_nothing(storage, disk, tmp_path):
+    storage.create(disk(), owner_epoch=1, wipe=True, progress=quiet)
+    Path(storage.status(disk()).path).write_bytes(os.urandom(SIZE << 20))
+    with pytest.raises(Canceled):
+        storage.snapshot(disk(), disk("d2"), size=SIZE, progress=cancel)
+    assert sorted(item.name for item in (tmp_path / "disks/web1").iterdir()) == ["d1", "d1.owner"]

@@ -2,6 +2,7 @@
 """The programs of LVM: each takes the node, its root and the arguments, and gives what it prints."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,9 +81,12 @@ def lvcreate(node: Json, root: str, argv: list[str]) -> str:
                          "origin": origin, "shares": shares}
     path = store(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:  # what a new volume holds is what lay there before
-        file.write(b"old contents of the disk")
-        file.truncate(size)
+    if origin:
+        shutil.copyfile(store(root, f"{vg}/{origin}"), path)
+    else:
+        with path.open("wb") as file:  # what a new volume holds is what lay there before
+            file.write(b"old contents of the disk")
+            file.truncate(size)
     activate(root, name)
     return f'  Logical volume "{given["name"]}" created.'
 

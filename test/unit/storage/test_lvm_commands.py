@@ -73,3 +73,8 @@ def test_own_devices_are_the_smallest_empty_ones() -> None:
     assert lvm_commands.own_devices(present, "v", 80, 3) == ["c", "d", "a"]
     with pytest.raises(StorageError, match="needs 4 empty"):
         lvm_commands.own_devices(present, "v", 80, 4)
+
+
+def test_a_snapshot_that_ran_full_is_lost() -> None:
+    [found] = lvm_commands.volumes(f'{{"report": [{{"lv": [{row("swi-I-s---", "/dev/vdb(47)")}]}}]}}').values()
+    assert (found.lost, found.active) == (True, False)

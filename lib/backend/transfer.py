@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One stream of data over a connection between two nodes, and how both ends learn how it ended.
+
+The sender begins with one line of JSON: what it is, and the tool that packs it.  Then come frames.  The receiver
+answers once: all is where it belongs, or the sentence that says why it is not, which may come at any time.
+"""
+
+import contextlib
+import json
+import ssl
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from gantry.backend import frames
+from gantry.errors import Error, StorageError
+from gantry.utils import clock
+
+_DONE, _REFUSED = b"\1", b"\0"
+_LINE = 4096
+_DRAIN_SECONDS = 5.0
+_TOOL = "tool"
+
+
+def send(stream: ssl.SSLSocket, what: Mapping[str, Any], blocks: Iterable[bytes], tool: str) -> int:
+    """Send blocks of at most `disk_data.BLOCK` bytes; how many bytes it was.
+
+    Raises StorageError when the receiver refuses it or goes away.
+    """
+    total = 0
+    _put(stream, json.dumps({**what, _TOOL: tool}).encode() + b"\n")
+    for block in blocks:
+        _hear(stream)
+        _put(stream, frames.framed(total, block, tool))
+        total += len(block)
+    _put(stream, frames.end(total))
+    _judge(_answer(stream))
+    return total
+
+
+@contextmanager
+def received(stream: ssl.SSLSocket, what: Mapping[str, Any]) -> Iterator[Iterator[frames.Piece]]:
+    """What is sent, for the block to put where it belongs; the sender is told how the block ended.
+
+    Raises StorageError when it is something else than `what`, or ends before its end.
+    """
+    with stream.makefile("rb") as data:
+        try:
+            yield frames.pieces(data.read, _tool(data, what))
+        except Error as err:
+            _refuse(stream, data, str(err))
+            raise
+        except (OSError, ValueError, zlib.error) as err:
+            _refuse(stream, data, str(err))
+            raise StorageError(detail=f"it could not be received: {err}") from err
+        _put(stream, _DONE)
+
+
+def _tool(data: BinaryIO, what: Mapping[str, Any]) -> str:
+    told = json.loads(data.readline(_LINE))
+    if not isinstance(told, dict) or {**told, _TOOL: ""} != {**what, _TOOL: ""}:
+        raise StorageError(detail=f"something else is sent than what is expected: {told}")
+    return str(told[_TOOL])
+
+
+def _refuse(stream: ssl.SSLSocket, data: BinaryIO, why: str) -> None:
+    """Tell the sender, and let it come to where it listens."""
+    end = clock.SYSTEM.now() + _DRAIN_SECONDS
+    with contextlib.suppress(OSError, ValueError, StorageError):
+        _put(stream, _REFUSED + why.encode()[:_LINE - 1])
+        stream.settimeout(_DRAIN_SECONDS)
+        while data.read(1 << 20) and clock.SYSTEM.now() < end:
+            pass
+
+
+def _put(stream: ssl.SSLSocket, data: bytes) -> None:
+    try:
+        stream.sendall(data)
+    except OSError as err:
+        _hear(stream)
+        raise StorageError(detail=f"the connection to the other node broke: {err}") from err
+
+
+def _hear(stream: ssl.SSLSocket) -> None:
+    """Raise what the receiver has said already, if it has."""
+    wait = stream.gettimeout()
+    try:
+        stream.settimeout(0.0)
+        said = stream.recv(_LINE)
+    except OSError:  # nothing, or the connection is broken, which the next one to use it finds out
+        return
+    finally:
+        stream.settimeout(wait)
+    _judge(said)
+
+
+def _answer(stream: ssl.SSLSocket) -> bytes:
+    try:
+        return stream.recv(_LINE)
+    except OSError as err:
+        raise StorageError(detail=f"the other node did not say whether all was written there: {err}") from err
+
+
+def _judge(answer: bytes) -> None:
+    if answer[:1] == _REFUSED:
+        raise StorageError(detail=f"the other node does not take it: {answer[1:].decode(errors='replace')}")
+    if answer != _DONE:
+        raise StorageError(detail="the other node ended the copy before all was written there")
