@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Moving a running guest from this node, or to it."""
 
-from typing import Any
-
 from gantry.backend.instance import close_disks, known_spec, open_disks
 from gantry.hypervisor import base
 from gantry.hypervisor.base import Progress
-from gantry.objects.vm import DiskTarget, MigrationStatus, VmSpec
+from gantry.objects.vm import DiskTarget, MigrationStatus, MigrationTarget, VmSpec
 
 
-def migration_accept(*, spec: VmSpec, listen: str) -> dict[str, Any]:
+def migration_accept(*, spec: VmSpec, listen: str) -> MigrationTarget:
     driver = base.load(spec.hypervisor)
     disks = open_disks(spec)
     try:
-        return {"uri": driver.accept(spec, disks, listen=listen)}
+        return driver.accept(spec, disks, listen=listen)
     except BaseException:
         close_disks(driver, spec)
         raise
@@ -28,9 +26,9 @@ def migration_mirror_disks(*, instance: str, hypervisor: str, target: DiskTarget
     base.load(hypervisor).mirror_disks(instance, target, bandwidth=bandwidth, progress=progress)
 
 
-def migration_send(*, instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int, downtime: int,
-                   progress: Progress) -> MigrationStatus:
-    return base.load(hypervisor).send(instance, uri, live=live, bandwidth=bandwidth, downtime=downtime,
+def migration_send(*, instance: str, hypervisor: str, target: MigrationTarget, live: bool, bandwidth: int,
+                   downtime: int, progress: Progress) -> MigrationStatus:
+    return base.load(hypervisor).send(instance, target, live=live, bandwidth=bandwidth, downtime=downtime,
                                       progress=progress)
 
 

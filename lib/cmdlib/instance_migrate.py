@@ -190,7 +190,7 @@ def _prepare(seen: Migration) -> list[Step]:
 
 
 def _send(seen: Migration) -> list[Step]:
-    args = _guest_args(seen, uri=ref("accept", "uri"), live=seen.live, bandwidth=seen.bandwidth,
+    args = _guest_args(seen, target=ref("accept"), live=seen.live, bandwidth=seen.bandwidth,
                        downtime=seen.downtime)
     how = "" if seen.live else " (paused meanwhile)"
     return [Step(title=f"* migrating instance {seen.guest.name}, {seen.memory}M, to {seen.target.name}{how}",

@@ -9,7 +9,17 @@ from typing import Any, ClassVar
 
 from gantry.errors import NotFound
 from gantry.objects.instance import Disk
-from gantry.objects.vm import Console, DeviceChange, DiskTarget, MigrationStatus, VmDisk, VmNic, VmSpec, VmStatus
+from gantry.objects.vm import (
+    Console,
+    DeviceChange,
+    DiskTarget,
+    MigrationStatus,
+    MigrationTarget,
+    VmDisk,
+    VmNic,
+    VmSpec,
+    VmStatus,
+)
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0..1) and a message."""
@@ -61,8 +71,8 @@ class Hypervisor(ABC):
     def console(self, guest: str, *, name: str, host: str) -> Console: ...
 
     @abstractmethod
-    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> str:
-        """Target of a migration: wait for the guest; the URI the source must send to."""
+    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> MigrationTarget:
+        """Target of a migration: wait for the guest; where the source must send it; asked again, the same."""
 
     @abstractmethod
     def receive_disks(self, guest: str, *, listen: str) -> DiskTarget:
@@ -74,7 +84,7 @@ class Hypervisor(ABC):
         the guest over.  When it fails or `progress` raises, nothing is left of it.  `bandwidth` in MiB/s, 0: any."""
 
     @abstractmethod
-    def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
+    def send(self, guest: str, target: MigrationTarget, *, live: bool, bandwidth: int, downtime: int,
              progress: Progress) -> MigrationStatus:
         """Source of a migration; raises when it failed, and then the guest runs here on, its disks copied no more."""
 

@@ -32,6 +32,7 @@ from gantry.objects.vm import (
     DeviceChange,
     DiskTarget,
     MigrationStatus,
+    MigrationTarget,
     VmDisk,
     VmNic,
     VmSpec,
@@ -125,12 +126,12 @@ class Fake(Hypervisor, name="fake"):
         _present(guest)
         return Console(instance=name, kind="msg", host=host, message=f"Console not available for fake guest {name}")
 
-    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> str:
+    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> MigrationTarget:
         with _locked():
             if _running(spec) is None:
                 _check_disks(spec, disks)
                 _write(Guest(spec=spec, state="incoming", memory=spec.memory, disks=disks))
-        return f"{_URI}{_file(spec.uuid)}"
+        return MigrationTarget(uri=f"{_URI}{_file(spec.uuid)}", key="")
 
     def receive_disks(self, guest: str, *, listen: str) -> DiskTarget:
         found = _read(_file(guest))
@@ -148,7 +149,7 @@ class Fake(Hypervisor, name="fake"):
                 progress(number / len(source.disks), f"copying disk/{number}")
                 _copy(path, there.disks[uuid])
 
-    def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
+    def send(self, guest: str, target: MigrationTarget, *, live: bool, bandwidth: int, downtime: int,
              progress: Progress) -> MigrationStatus:
         with _locked():
             found = _read(_file(guest))
@@ -157,15 +158,15 @@ class Fake(Hypervisor, name="fake"):
             if found is not None and found.state == "postmigrate":
                 return done
             found = _present(guest)
-            target = Path(uri.removeprefix(_URI))
-            waiting = _read(target) if uri.startswith(_URI) else None
+            place = Path(target.uri.removeprefix(_URI))
+            waiting = _read(place) if target.uri.startswith(_URI) else None
             if waiting is None or waiting.state != "incoming":
                 raise HypervisorError(detail=f"guest {found.spec.name}: migration failed, it runs on here: nobody "
-                                             f"waits for it at {uri}")
+                                             f"waits for it at {target.uri}")
             progress(0.5, "memory transfer progress: 50.00 %")
             _write(replace(found, state="postmigrate"))
             arrived = replace(waiting, state=found.state, memory=found.memory, resets=found.resets)
-            write_atomic(target, json.dumps(codec.encode(arrived)))
+            write_atomic(place, json.dumps(codec.encode(arrived)))
         return done
 
     def finish_target(self, spec: VmSpec, *, success: bool) -> bool:

@@ -99,6 +99,14 @@ class Console:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MigrationTarget:
+    """Where a guest that moves is sent to.  `key` lets in, and keeps others from listening, for this time only."""
+
+    uri: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DiskTarget:
     """Where the disks of a guest that moves are written to, each under its UUID.  `key` lets in, for this time only."""
 

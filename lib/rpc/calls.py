@@ -26,6 +26,7 @@ from gantry.objects.vm import (
     DeviceChange,
     DiskTarget,
     MigrationStatus,
+    MigrationTarget,
     VmDisk,
     VmNic,
     VmSpec,
@@ -317,6 +318,11 @@ def drbd_wait_synced(disks: list[Disk]) -> None:
     brain."""
 
 
+@call(seconds=NORMAL)
+def drbd_watch(minors: list[int], seen: list[list[str]], wait: float) -> list[list[str]]:
+    """[status, problem] of each of these minors; waits up to `wait` seconds until that is not `seen`."""
+
+
 @call(seconds=SLOW)
 def drbd_replace_local(disk: Disk, new: Disk) -> None:
     """Exchange this end's volumes for those of `new` (same minor, made by `disk_create` of `new`); what they hold then
@@ -390,12 +396,6 @@ def os_rename(os: str, disks: list[Disk], env: dict[str, str]) -> None:
     """Run the `rename` script; `env` has OLD_INSTANCE_NAME."""
 
 
-# --- guests ---
-
-
-@call(seconds=NORMAL)
-def instances_info(hypervisors: list[str]) -> list[VmStatus]:
-    """All guests that run (or are paused) on this node."""
 # --- exports ---
 
 
@@ -451,6 +451,12 @@ def import_receive(dump: Dump, source: Meeting) -> None:
     """Run the `import` script with what `import_send` sends.  `env` as for `os_create`, with IMPORT_INDEX."""
 
 
+# --- guests ---
+
+
+@call(seconds=NORMAL)
+def instances_info(hypervisors: list[str]) -> list[VmStatus]:
+    """All guests that run (or are paused) on this node."""
 
 
 @call(seconds=NORMAL)
@@ -540,8 +546,8 @@ def instance_disk_exchange(instance: str, hypervisor: str, old: Disk, new: Disk,
 
 
 @call(seconds=SLOW)
-def migration_accept(spec: VmSpec, listen: str) -> dict[str, Any]:
-    """Target: open the disks and wait for the guest; {uri}.  Asked again, the same answer."""
+def migration_accept(spec: VmSpec, listen: str) -> MigrationTarget:
+    """Target: open the disks and wait for the guest.  Asked again, the same answer."""
 
 
 @call(seconds=SLOW)
@@ -557,7 +563,7 @@ def migration_mirror_disks(instance: str, hypervisor: str, target: DiskTarget, b
 
 
 @call(seconds=SLOW, task=True)
-def migration_send(instance: str, hypervisor: str, uri: str, live: bool, bandwidth: int,
+def migration_send(instance: str, hypervisor: str, target: MigrationTarget, live: bool, bandwidth: int,
                    downtime: int) -> MigrationStatus:
     """Source: send the guest; ends when it runs on the target (completed), or raises and it runs here on.
     `bandwidth` MiB/s, `downtime` ms."""

@@ -12,6 +12,7 @@ from gantry import paths
 from gantry.backend.tasks import Canceled
 from gantry.errors import HypervisorError
 from gantry.hypervisor.hv_kvm import files, process, runtime
+from gantry.objects.vm import MigrationTarget
 from gantry.utils import command
 from support import tiny_guest
 from support.guest_lab import DISK, GUEST, needs_qemu, quiet, soon, type_in
@@ -143,7 +144,8 @@ def test_a_migration_to_nowhere_leaves_the_guest_running(lab):
     with lab.on("n1") as driver:
         driver.start(lab.spec(), lab.disks, paused=False)
         with pytest.raises(HypervisorError, match="runs on here"):
-            driver.send(GUEST, "tcp:127.0.0.1:9", live=True, bandwidth=0, downtime=300, progress=quiet)
+            driver.send(GUEST, MigrationTarget(uri="tcp:127.0.0.1:9", key="0" * 64), live=True, bandwidth=0,
+                        downtime=300, progress=quiet)
         driver.finish_source(GUEST, success=False)
         assert driver.list()[0].state == "running"
 
@@ -352,6 +354,20 @@ class TestQemu:
         with qemu.on("n2") as driver:
             assert not driver.finish_target(qemu.spec(memory=64), success=True)
             assert not driver.finish_target(qemu.spec(memory=64), success=False)
+
+    def test_nobody_comes_in_without_the_key(self, qemu):
+        with qemu.on("n1") as driver:
+            driver.start(qemu.spec(), qemu.disks, paused=False)
+            qemu.wait_ticks("n1")
+        with qemu.on("n2") as driver:
+            target = driver.accept(qemu.spec(), qemu.disks, listen="127.0.0.1")
+        with qemu.on("n1") as driver:
+            with pytest.raises(HypervisorError, match="runs on here"):
+                driver.send(GUEST, replace(target, key="0" * 64), live=False, bandwidth=0, downtime=1, progress=quiet)
+            qemu.wait_ticks("n1", qemu.ticks("n1")[-1])
+        with qemu.on("n2") as driver:
+            assert not driver.finish_target(qemu.spec(), success=False)
+            assert not list(paths.here().kvm.glob("key/*")), "the key is gone with it"
 
     def test_a_target_that_dies_after_the_transfer_gives_the_guest_back(self, qemu):
         with qemu.on("n1") as driver:

@@ -15,7 +15,7 @@ from gantry.objects.cluster import Cluster, Network, Node, NodeGroup
 from gantry.objects.instance import Disk, FileLocation, Instance, Nic
 from gantry.objects.node import NodeInfo, StorageUnit
 from gantry.objects.plan import Call, Delete, Master, Put, Say, Several, Sleep, Submit, Task, Update, fill
-from gantry.objects.vm import Console, DiskTarget, MigrationStatus, VmStatus
+from gantry.objects.vm import Console, DiskTarget, MigrationStatus, MigrationTarget, VmStatus
 from gantry.rpc.registry import CALLS
 from support.small_cluster import MemoryStore
 
@@ -359,7 +359,7 @@ class World:
             self._disks_open(node, [item.disk for item in spec.disks], spec.uuid, spec.owner_epoch)
             self.guests[node][spec.uuid] = Process(epoch=spec.owner_epoch, state="incoming", memory=spec.memory,
                                                    spec=spec)
-        return {"uri": f"tcp:{listen}:8102"}
+        return MigrationTarget(uri=f"tcp:{listen}:8102", key="secret")
 
     def _migration_receive_disks(self, node, spec, listen):
         assert self.guests[node][spec.uuid].state == "incoming"
@@ -373,9 +373,9 @@ class World:
             self.files[self._place(target.host, new.disk)].content = self.files[self._place(node, old)].content
         guest.mirrored = True
 
-    def _migration_send(self, node, instance, hypervisor, uri, live, bandwidth, downtime):
+    def _migration_send(self, node, instance, hypervisor, target, live, bandwidth, downtime):
         guest = self.guests[node][instance]
-        target = next(uuid for uuid, known in self.config.nodes.items() if f":{known.secondary_ip}:" in uri)
+        target = next(uuid for uuid, known in self.config.nodes.items() if f":{known.secondary_ip}:" in target.uri)
         if guest.state == "running":
             there = self.guests[target].get(instance)
             if there is None or target in self.down:

@@ -6,7 +6,7 @@ Layout below `paths.here().kvm`::
     pid/UUID                    process number, written by QEMU
     ctrl/UUID.qmp               its monitor for us (QMP), .monitor for people, .serial, .qga, .vnc
     chroot/UUID/                the empty folder of a confined QEMU
-    key/UUID/                   the key for its disks, while it moves
+    key/UUID/                   its key, while it moves
 
 A socket's path must fit into 107 bytes, and the root of a virtual cluster may be deep.  So QEMU starts in the
 `kvm` folder and is given relative names, and we reach a socket through a descriptor of its folder.

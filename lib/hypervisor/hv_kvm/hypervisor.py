@@ -40,6 +40,7 @@ from gantry.objects.vm import (
     DeviceChange,
     DiskTarget,
     MigrationStatus,
+    MigrationTarget,
     VmDisk,
     VmNic,
     VmSpec,
@@ -120,14 +121,14 @@ class Kvm(Hypervisor, name="kvm"):
     def console(self, guest: str, *, name: str, host: str) -> Console:
         return console.console(self._running(guest).spec, name=name, host=host)
 
-    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> str:
+    def accept(self, spec: VmSpec, disks: dict[str, str], *, listen: str) -> MigrationTarget:
         with files.held(spec.uuid):
             record = self._settled(spec, incoming=True)
             if record is not None and not record.uri:
                 raise HypervisorError(detail=f"guest {spec.name} runs on this node already")
             if record is None:
                 record = migration.listen(spec, disks, listen)
-        return record.uri
+        return MigrationTarget(uri=record.uri, key=record.key)
 
     def receive_disks(self, guest: str, *, listen: str) -> DiskTarget:
         with files.held(guest):
@@ -139,10 +140,10 @@ class Kvm(Hypervisor, name="kvm"):
     def mirror_disks(self, guest: str, target: DiskTarget, *, bandwidth: int, progress: Progress) -> None:
         transfer.mirror(self._running(guest), target, bandwidth=bandwidth, progress=progress)
 
-    def send(self, guest: str, uri: str, *, live: bool, bandwidth: int, downtime: int,
+    def send(self, guest: str, target: MigrationTarget, *, live: bool, bandwidth: int, downtime: int,
              progress: Progress) -> MigrationStatus:
         limits = migration.Limits(live=live, bandwidth=bandwidth, downtime=downtime)
-        return migration.send(self._running(guest), uri, limits, progress)
+        return migration.send(self._running(guest), target, limits, progress)
 
     def finish_target(self, spec: VmSpec, *, success: bool) -> bool:
         record = runtime.load(spec.uuid)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Live migration over TCP: the target waits, the source sends, both are asked how it went.
+"""Live migration: the target waits, the source sends, both are asked how it went.  What is sent is encrypted, and who
+does not have the key of this one move (`movekey`) is not let in.
 
 The disks are seen by both nodes, or the source copies them before (`transfer`).
 
@@ -16,11 +17,11 @@ from typing import Any
 
 from gantry.errors import HypervisorError
 from gantry.hypervisor.base import Progress
-from gantry.hypervisor.hv_kvm import cmdline, copying, launch, runtime, transfer
+from gantry.hypervisor.hv_kvm import cmdline, copying, launch, movekey, runtime, transfer
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.objects.base import Params
-from gantry.objects.vm import MigrationStatus, VmSpec
+from gantry.objects.vm import MigrationStatus, MigrationTarget, VmSpec
 from gantry.utils.clock import PATIENCE, SYSTEM
 
 PORTS = 100
@@ -64,6 +65,9 @@ def listen(spec: VmSpec, disks: dict[str, str], address: str) -> Runtime:
         with launch.talk(record) as qmp:
             launch.prepare(qmp, record, hv)
             _enable(qmp, capabilities(hv, source=False))
+            record = replace(record, key=movekey.new())
+            movekey.put(qmp, record, "server", record.key)
+            qmp.execute("migrate-set-parameters", tls_creds=movekey.NAME)
             host, first = f"[{address}]" if ":" in address else address, int(hv["migration_port"])
             qmp.execute("migrate-incoming", uri=f"tcp:{host}:{first},to={min(first + PORTS, 65535)}")
             port = qmp.execute("query-migrate")["socket-address"][0]["port"]
@@ -75,7 +79,7 @@ def listen(spec: VmSpec, disks: dict[str, str], address: str) -> Runtime:
     return record
 
 
-def send(record: Runtime, uri: str, limits: Limits, progress: Progress) -> MigrationStatus:
+def send(record: Runtime, target: MigrationTarget, limits: Limits, progress: Progress) -> MigrationStatus:
     """Until the target has the guest.  Whatever goes wrong, or when `progress` raises: the guest runs on here."""
     with launch.talk(record) as qmp:
         state = qmp.execute("query-status")["status"]
@@ -86,7 +90,7 @@ def send(record: Runtime, uri: str, limits: Limits, progress: Progress) -> Migra
         if state not in RUNNING | {"finish-migrate"}:
             raise HypervisorError(detail=f"guest {record.spec.name} cannot be migrated, it is {state}")
         if past.get("status") in (None, "none", *ENDED):
-            _begin(qmp, record, uri, limits)
+            _begin(qmp, record, target, limits)
     try:
         found = _watch(record, progress)
     except BaseException:
@@ -147,16 +151,18 @@ def _stay(record: Runtime) -> None:
     transfer.abandon(record)
 
 
-def _begin(qmp: Qmp, record: Runtime, uri: str, limits: Limits) -> None:
+def _begin(qmp: Qmp, record: Runtime, target: MigrationTarget, limits: Limits) -> None:
     transfer.require_mirrored(qmp, record)
+    movekey.put(qmp, record, "client", target.key)
     _enable(qmp, capabilities(cmdline.params(record.spec), source=True))
     qmp.execute("migrate-set-capabilities", capabilities=[
         {"capability": "pause-before-switchover", "state": bool(record.mirrored)}])
     emulated = _emulated(qmp)
-    qmp.execute("migrate-set-parameters", **replace(limits, live=limits.live and not emulated).parameters())
+    qmp.execute("migrate-set-parameters", tls_creds=movekey.NAME,
+                **replace(limits, live=limits.live and not emulated).parameters())
     if emulated:
         qmp.execute("stop")
-    qmp.execute("migrate", uri=uri)
+    qmp.execute("migrate", uri=target.uri)
 
 
 def _enable(qmp: Qmp, names: list[str]) -> None:
@@ -222,7 +228,10 @@ def _run_on(record: Runtime) -> None:
 
 
 def settled(record: Runtime) -> Runtime:
-    """The record of a guest that has arrived."""
-    done = record if record.phase is Phase.RUNNING else replace(record, phase=Phase.RUNNING)
+    """The record of a guest that has arrived; the key of its move is of no use any more."""
+    if record.key:
+        with suppress(HypervisorError), launch.talk(record) as qmp:  # then it is forgotten at the next move
+            movekey.forget(qmp, record)
+    done = replace(record, phase=Phase.RUNNING, key="")
     runtime.save(done)
     return done

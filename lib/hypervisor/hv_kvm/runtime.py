@@ -41,10 +41,11 @@ class Pivot:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """`machine` is the machine type in use, `taps` the devices of its NICs by UUID, `uid` one taken from the
-    pool, `uri` where it waits (or waited) for a migration, `inbox` where its disks are written to meanwhile; `mirrored`
-    are the disks that are copied to where it goes, `pivot` an exchange
-    that is at its last moment."""
+    """`machine` is the machine type in use, `taps` the devices of its NICs by UUID, `uid` one taken from the pool,
+    `uri` where it waits (or waited) for a migration, which takes `key`, `inbox` where its disks are written to
+    meanwhile; `mirrored` are the disks that are copied to where it goes, `pivot` an exchange that is at its last
+    moment.
+    """
 
     spec: VmSpec
     phase: Phase
@@ -53,6 +54,7 @@ class Runtime:
     taps: dict[str, str] = field(default_factory=dict)
     uid: int | None = None
     uri: str = ""
+    key: str = ""
     inbox: DiskTarget | None = None
     mirrored: tuple[str, ...] = ()
     pivot: Pivot | None = None

@@ -5,30 +5,24 @@ The QEMU that waits on the target serves them over NBD, each by a block node of 
 will use: so nothing must be taken away at the moment the guest arrives.  The source copies them, then each write too,
 until the guest has stopped to be handed over; what it has written is flushed on both sides then.
 
-Who may write is known by a key that is made for this one time: QEMU has no business with the node's own certificate.
+Who may write is known by the key of this one move (`movekey`).
 """
 
 import contextlib
 import logging
-import os
-import pwd
-import secrets
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from gantry.errors import HypervisorError
 from gantry.hypervisor.base import Progress
-from gantry.hypervisor.hv_kvm import blockdev, cmdline, copying, files, launch, nodes, runtime
+from gantry.hypervisor.hv_kvm import blockdev, cmdline, copying, files, launch, movekey, nodes, runtime
 from gantry.hypervisor.hv_kvm.devices import file_node, short
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Runtime
 from gantry.objects.vm import DiskTarget
 from gantry.utils.clock import PATIENCE
-from gantry.utils.files import write_atomic
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +31,6 @@ PORTS = 100
 CONNECT_SECONDS = 10.0 * PATIENCE
 LOST_SECONDS = 20.0 * PATIENCE
 """How long a target may leave what was sent to it unacknowledged."""
-_TLS = "disks-tls"
 
 
 # --- the target ---------------------------------------------------------------------------------------------
@@ -47,14 +40,12 @@ def receive(record: Runtime, address: str) -> DiskTarget:
     """Serve the disks of a guest that is waited for.  The caller holds it."""
     if record.inbox is not None:
         return record.inbox
-    key = secrets.token_hex(32)
     with _listening(address, int(cmdline.params(record.spec)["migration_port"])) as door:
-        inbox = DiskTarget(host=address, port=door.getsockname()[1], key=key)
+        inbox = DiskTarget(host=address, port=door.getsockname()[1], key=record.key)
         with launch.talk(record) as qmp:
             _close_inbox(qmp, record)
-            _credentials(qmp, record, "server", key)
             qmp.give(door.fileno(), "getfd", fdname="door")
-            qmp.execute("nbd-server-start", addr={"type": "fd", "data": {"str": "door"}}, tls_creds=_TLS)
+            qmp.execute("nbd-server-start", addr={"type": "fd", "data": {"str": "door"}}, tls_creds=movekey.NAME)
             for item in record.spec.disks:
                 _export(qmp, record, item.disk.uuid)
     runtime.save(replace(record, inbox=inbox))
@@ -100,7 +91,6 @@ def _close_inbox(qmp: Qmp, record: Runtime) -> None:
         nodes.remove(qmp, _inbox_file(item.disk.uuid))
     with suppress(HypervisorError):  # it is not running
         qmp.execute("nbd-server-stop")
-    _forget_key(qmp, record)
 
 
 @contextlib.contextmanager
@@ -137,7 +127,7 @@ def mirror(record: Runtime, target: DiskTarget, *, bandwidth: int, progress: Pro
         runtime.save(record)
     try:
         with launch.talk(record) as qmp:
-            _credentials(qmp, record, "client", target.key)
+            movekey.put(qmp, record, "client", target.key)
             for uuid in uuids:
                 _connect(qmp, record, target, uuid)
                 copying.begin(qmp, _peer(uuid), nodes.used(qmp, uuid), _peer(uuid), rate=bandwidth << 20)
@@ -158,8 +148,8 @@ def _connect(qmp: Qmp, record: Runtime, target: DiskTarget, uuid: str) -> None:
     except OSError as err:
         raise HypervisorError(detail=f"guest {record.spec.name}: its disks cannot be copied, nobody answers at "
                                      f"{target.host} port {target.port}: {err.strerror or err}") from err
-    qmp.execute("blockdev-add", driver="nbd", node_name=_peer(uuid), export=uuid, tls_creds=_TLS, discard="unmap",
-                server={"type": "fd", "str": _peer(uuid)})
+    qmp.execute("blockdev-add", driver="nbd", node_name=_peer(uuid), export=uuid, tls_creds=movekey.NAME,
+                discard="unmap", server={"type": "fd", "str": _peer(uuid)})
 
 
 def require_mirrored(qmp: Qmp, record: Runtime) -> None:
@@ -183,15 +173,15 @@ def hand_over(qmp: Qmp, record: Runtime) -> None:
 
 def abandon(record: Runtime) -> None:
     """End all copying, whatever it does; the guest stays on its disks.  Harmless when there is none."""
+    with launch.talk(record, seconds=copying.END_SECONDS) as qmp:
+        for uuid in record.mirrored:
+            with suppress(HypervisorError):  # it is not there
+                qmp.execute("yank", instances=[{"type": "block-node", "node-name": _peer(uuid)}])
+            copying.abandon(qmp, _peer(uuid))
+        for uuid in record.mirrored:
+            nodes.remove(qmp, _peer(uuid))
+        movekey.forget(qmp, record)
     if record.mirrored:
-        with launch.talk(record, seconds=copying.END_SECONDS) as qmp:
-            for uuid in record.mirrored:
-                with suppress(HypervisorError):  # it is not there
-                    qmp.execute("yank", instances=[{"type": "block-node", "node-name": _peer(uuid)}])
-                copying.abandon(qmp, _peer(uuid))
-            for uuid in record.mirrored:
-                nodes.remove(qmp, _peer(uuid))
-            _forget_key(qmp, record)
         with files.held(record.spec.uuid):
             runtime.save(replace(runtime.load(record.spec.uuid) or record, mirrored=()))
 
@@ -210,38 +200,3 @@ def _inbox_file(uuid: str) -> str:
 def _peer(uuid: str) -> str:
     """The node of the other side's disk, and the job that writes to it."""
     return f"p-{short(uuid)}"
-
-
-def _credentials(qmp: Qmp, record: Runtime, end: str, key: str) -> None:
-    folder, seen = _key_folder(record)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomic(folder / "keys.psk", f"qemu:{key}\n", mode=0o600)
-    owner = _user(record)
-    if owner is not None:
-        for path in (folder, folder / "keys.psk"):
-            os.chown(path, owner, -1)
-        for path in (folder.parent, folder.parent.parent):  # through which that user must come
-            path.chmod(0o751)
-    qmp.execute("object-add", qom_type="tls-creds-psk", id=_TLS, endpoint=end, dir=seen)
-
-
-def _forget_key(qmp: Qmp, record: Runtime) -> None:
-    with suppress(HypervisorError):  # it is not there
-        qmp.execute("object-del", id=_TLS)
-    shutil.rmtree(_key_folder(record)[0], ignore_errors=True)
-
-
-def _key_folder(record: Runtime) -> tuple[Path, str]:
-    """(where it is for us, where for QEMU: seen from its working directory, or its root)."""
-    own = files.of(record.spec.uuid)
-    if cmdline.params(record.spec)["use_chroot"]:
-        return own.chroot / "key", "/key"
-    return own.key_folder, str(own.key_folder.relative_to(own.folder))
-
-
-def _user(record: Runtime) -> int | None:
-    """As whom QEMU runs, when not as we do."""
-    hv = cmdline.params(record.spec)
-    if hv["security_model"] == "user":
-        return pwd.getpwnam(hv["security_domain"]).pw_uid
-    return record.uid

@@ -92,10 +92,10 @@ def test_a_migration_moves_guest_and_disks(disk, on):
     instance.instance_start(spec=spec(disk, 1), paused=False)
     on("n2")
     moved = spec(disk, 2)
-    uri = migration.migration_accept(spec=moved, listen="127.0.0.2")["uri"]
+    target = migration.migration_accept(spec=moved, listen="127.0.0.2")
     on("n1")
-    done = migration.migration_send(instance=GUEST, hypervisor="fake", uri=uri, live=True, bandwidth=32, downtime=30,
-                                    progress=quiet)
+    done = migration.migration_send(instance=GUEST, hypervisor="fake", target=target, live=True, bandwidth=32,
+                                    downtime=30, progress=quiet)
     assert done.status == "completed"
     on("n2")
     assert migration.migration_finish_target(spec=moved, success=True)
