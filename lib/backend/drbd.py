@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from gantry.errors import StorageError
 from gantry.objects.instance import Disk
 from gantry.storage import base
+from gantry.storage.drbd_watch import until_other
 
 Progress = Callable[[float, str], None]
 
@@ -28,6 +29,10 @@ def drbd_wait_connected(*, disks: list[Disk], progress: Progress) -> None:
 def drbd_wait_synced(*, disks: list[Disk], progress: Progress) -> None:
     if disks:
         _driver(disks).wait_synced(disks, progress=progress)
+
+
+def drbd_watch(*, minors: list[int], seen: list[list[str]], wait: float) -> list[list[str]]:
+    return until_other(minors, seen, wait)
 
 
 def drbd_replace_local(*, disk: Disk, new: Disk) -> None:

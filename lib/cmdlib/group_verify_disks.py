@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gantry.cmdlib import disk_look
 from gantry.cmdlib.base import Locks, LogicalUnit
 from gantry.cmdlib.disk_look import NodeDisks, Owned
+from gantry.cmdlib.mirror_state import is_whole
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
 from gantry.errors import NodeError
@@ -104,6 +105,6 @@ def _remember(config: Config, instances: Iterable[Instance], answers: Mapping[st
         for disk in config.disks_of(instance):
             mirror = answer.states[disk.uuid].get("mirror")
             if disk.drbd is not None and mirror is not None:
-                whole = mirror["status"] == "ok"
-                if whole != (disk.degraded_since is None):
+                whole = is_whole(mirror["status"])
+                if whole is not None and whole != (disk.degraded_since is None):
                     found.since[disk.uuid] = 0.0 if whole else now

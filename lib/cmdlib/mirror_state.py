@@ -34,6 +34,13 @@ class Side:
     newest: frozenset[int]
 
 
+def is_whole(status: str) -> bool | None:
+    """Whether a mirror in this state, as its primary node tells it, has all data at both ends; None when the state says
+    nothing of that: what is not up is not written to.
+    """
+    return None if status == "down" else status == "ok"
+
+
 async def look(view: View, guest: Guest) -> States:
     """Ask the primary node and the peers; a node that does not answer is left out, with a warning."""
     if not guest.mirrored:

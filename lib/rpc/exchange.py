@@ -143,7 +143,8 @@ def reported(peer: Peer, call: CallType, data: dict[str, Any]) -> Error:
 
 
 def no_answer(peer: Peer, call: CallType, code: int, message: str) -> NodeError:
-    """What curl's error means."""
+    """What curl's error means; curl knows the node by its UUID, people do not."""
+    message = message.replace(peer.uuid, peer.address)
     if code in _OWN_ERRORS:
         return NodeError(node=peer.name, detail=f"{call.name} was not sent, our own certificates in "
                                                 f"{paths.here().state} do not work: {message}")

@@ -26,6 +26,7 @@ from gantry.luxi import methods as luxi
 from gantry.luxi.server import LuxiServer
 from gantry.rpc.client import NodeClient
 from gantry.server import address, daemon, standing
+from gantry.server.mirror_watch import MirrorWatch
 from gantry.server.pusher import Pusher
 from gantry.server.rapi_push import RapiFilesPusher
 from gantry.server.ssconf_push import SsconfPusher
@@ -113,12 +114,15 @@ class Master:
         queue = JobQueue(Services(config=config, store=store, writer=writer, nodes=nodes, locks=LockManager(),
                                   master_calls={"redistribute": lambda: redistribute_all(pusher, rapi_files)},
                                   no_work=lambda: leader.problem or replicator.problem), self.halt)
-        writer.listeners += [pusher.changed, rapi_files.changed, queue.kick]
+        mirrors = MirrorWatch(config, writer, nodes, lambda: leader.problem or replicator.problem)
+        stack.push_async_callback(mirrors.close)
+        writer.listeners += [pusher.changed, rapi_files.changed, queue.kick, mirrors.changed]
         await queue.start()
         stack.push_async_callback(queue.stop)
         for each in (pusher, rapi_files):
             each.start()
             stack.push_async_callback(each.close)
+        mirrors.changed()
         server = LuxiServer(paths.here().luxi, luxi.methods(luxi.Services(
             config=config, nodes=nodes, recorded=lambda: store.status.serial, queue=queue, locks=queue.locks,
             writer=writer)))

@@ -19,6 +19,8 @@ STALL_SECONDS = 60.0
 """Without any progress for so long, a synchronisation is kicked; the next time it is given up."""
 LOOK_SECONDS = 1.0
 """Between two looks when no event comes: how far a synchronisation is, is no event."""
+GATHER_SECONDS = 0.3
+"""In which further events join those that are looked at: one change is several."""
 
 
 def until_connected(sides: Sequence[Side], progress: Progress) -> None:
@@ -60,6 +62,28 @@ def until_synced(sides: Sequence[Side], progress: Progress) -> None:
                 since, kicked = now, True
             progress(*report([ends[one.minor] for one in sides], device.module().eta))
             events.wait(LOOK_SECONDS)
+
+
+def until_other(minors: Sequence[int], seen: Sequence[Sequence[str]], seconds: float) -> list[list[str]]:
+    """[status, problem] of each of the minors (see `MirrorStatus`), as soon as that is not `seen`, at the latest after
+    `seconds`.
+    """
+    end = clock.SYSTEM.now() + seconds
+    with command.watch(commands.events()) as events:
+        while True:
+            found = _verdicts(minors)
+            left = end - clock.SYSTEM.now()
+            if left <= 0 or found != [list(each) for each in seen]:
+                return found
+            if events.wait(left):
+                clock.SYSTEM.sleep(GATHER_SECONDS)
+
+
+def _verdicts(minors: Sequence[int]) -> list[list[str]]:
+    ends = device.look().ends
+    states = [drbd_status.judge(end, minor, reason=device.reason(end) if end else "")
+              for minor, end in ((minor, ends.get(minor)) for minor in minors)]
+    return [[state.status, state.problem] for state in states]
 
 
 def report(ends: Sequence[End], eta: Mapping[int, int]) -> tuple[float, str]:

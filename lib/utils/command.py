@@ -91,6 +91,9 @@ def start(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = Non
             raise CommandFailed(command=argv[0], status="none", output=str(err)) from err
 
 
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
+
+
 class Stream:
     """What a program prints while it runs."""
 
@@ -113,9 +116,9 @@ class Stream:
 
 @contextmanager
 def watch(argv: Sequence[str]) -> Iterator[Stream]:
-    """Run a program that tells what happens until it is ended, which it is with the block."""
+    """Run a program that tells what happens until it is ended, which it is with the block, or with this thread."""
     try:
-        process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        process = subprocess.Popen([*_ENDS_WITH_US, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL)
     except OSError as err:
         raise CommandFailed(command=argv[0], status="none", output=str(err)) from err

@@ -43,6 +43,26 @@ def test_a_mirrored_instance_lives_and_leaves_nothing(cluster: DiskCluster) -> N
     nothing_left(cluster)
 
 
+def test_a_mirror_is_watched(cluster: DiskCluster) -> None:
+    cluster.add("web4", node="node2", snode="node3", disk_template="drbd", disks=[{"size": 16}])
+    cluster.disks.cut(*(cluster.layout.address(node) for node in ("node2", "node3")))
+    cluster.until(lambda: since(cluster, "web4") is not None, what="the loss of the connection is remembered")
+    cluster.power_cut("node2")
+    assert "it had not all data" in cluster.fails("gnt-instance", "failover", "-f", "web4")
+    cluster.power_on("node2")
+    cluster.disks.heal()
+    cluster.gnt("gnt-instance", "activate-disks", "web4")
+    cluster.until(lambda: since(cluster, "web4") is None, what="it is remembered that both ends are whole again")
+    cluster.remove("web4")
+    nothing_left(cluster)
+
+
+def since(cluster: DiskCluster, name: str) -> object:
+    """Since when the instance is known not to be whole at both ends."""
+    rows = {row[0]: row[1] for row in cluster.query("instance", ["name", "mirror.since"])}
+    return rows[name]
+
+
 def test_storage_units(cluster: DiskCluster) -> None:
     rows = cluster.gnt("gnt-node", "list-storage", "-t", "lvm-vg", "--no-headers", "--separator=:",
                        "-o", "node,name,size")

@@ -17,6 +17,7 @@ from vcluster.layout import Layout
 CONFIG = ("cluster", "nodes", "nodegroups", "instances", "disks", "networks", "filters")
 SETTLING = 5.0
 """Seconds a half-written file may be there."""
+WATCHING = "drbdsetup events2"
 DAEMONS = ("gantry.server.noded", "gantry.server.masterd", "gantry.server.rapi", "gnt-noded", "gnt-masterd", "gnt-rapi")
 
 
@@ -94,7 +95,7 @@ class Remains:
 
     def workers(self) -> list[str]:
         """Command lines of processes of the nodes, scripts among them, that are neither daemons (or the
-        allocator's helpers of the master daemon) nor guests."""
+        allocator's helpers of the master daemon, or what node daemons watch mirrors with) nor guests."""
         mark = f"{self.layout.folder}/".encode()  # the environment of programs, and of scripts their disks
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
@@ -104,7 +105,7 @@ class Remains:
             except OSError:  # it has ended, or is another user's
                 continue
         return [line for line in found if line and "qemu-system" not in line and "multiprocessing" not in line
-                and not any(name in line for name in DAEMONS)]
+                and not any(name in line for name in (*DAEMONS, WATCHING))]
 
     def temporary(self) -> list[str]:
         """Half-written files in the nodes' state and run folders; a daemon may be about to rename them."""

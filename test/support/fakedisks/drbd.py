@@ -269,7 +269,7 @@ def _show(state: Json, root: str, argv: list[str]) -> str:
 
 def tell(world: World, root: str) -> None:
     """events2 without --now: what there is, then a line a change, as long as somebody listens."""
-    file, seen = world.folder / "state.json", -1
+    file, seen, told = world.folder / "state.json", -1, ""
     gone = select.poll()
     gone.register(sys.stdout.fileno(), select.POLLERR | select.POLLHUP)
     while not gone.poll(50):
@@ -278,8 +278,9 @@ def tell(world: World, root: str) -> None:
             with world.changing() as state:
                 links.settle(state)
                 text = _events(state, root, [])
-            print(text if seen == -1 else "change -", flush=True)
-            seen = os.stat(file).st_mtime_ns
+            if text != told:
+                print(text if seen == -1 else "change -", flush=True)
+            seen, told = os.stat(file).st_mtime_ns, text
 
 
 # --- finding ---

@@ -72,6 +72,11 @@ def test_curls_errors_become_ours(code, message, kind):
     assert "version" in str(error)
 
 
+def test_a_node_that_cannot_be_reached_is_named_as_people_know_it():
+    error = exchange.no_answer(PEER, calls.version, pycurl.E_COULDNT_CONNECT, f"Failed to connect to {PEER.uuid}")
+    assert str(error) == f"node {PEER.name} did not answer version: Failed to connect to {PEER.address}"
+
+
 def test_addresses_of_ip_version_6_and_request_ids_are_written_as_http_wants_them():
     wanted = exchange.request(calls.test_delay, {"duration": 1.5}, (3, "m"), "7.0.2")
     assert wanted.body == b'{"duration":1.5}'
