@@ -22,6 +22,10 @@ def test_a_device_in_words() -> None:
         replication="SyncSource", peer_role="Secondary", peer_disk="Inconsistent", out_of_sync=55320)
 
 
+def test_version_9_says_the_same_in_more_words() -> None:
+    assert drbd_status.events((DATA / "drbd9-source.txt").read_text()).ends[0] == recorded("source")
+
+
 def test_a_resource_without_a_device_is_known_apart() -> None:
     table = drbd_status.events((DATA / "drbd84-bare.txt").read_text())
     assert (dict(table.ends), table.bare) == ({}, {"resource0"})
