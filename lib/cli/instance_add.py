@@ -21,8 +21,8 @@ def add(ctx: Context) -> int:
 
 
 def import_(ctx: Context) -> int:
-    """Create an instance from an export; what is not given comes from there."""
-    jobs.run_or_submit(ctx, submit.op(ctx, mode="import", **creation(ctx, importing=True)))
+    """Create an instance from an export; what is not given comes from there.  It is left stopped."""
+    jobs.run_or_submit(ctx, submit.op(ctx, mode="import", start=False, **creation(ctx, importing=True)))
     return 0
 
 

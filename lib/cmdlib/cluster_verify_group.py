@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_CLUSTER_VERIFY_GROUP: check the nodes and instances of one group."""
 
+from dataclasses import replace
 from typing import Any
 
-from gantry.cmdlib import disk_look, hookenv, verify_checks, verify_storage
+from gantry.cmdlib import disk_look, hookenv, snapshots, verify_checks, verify_storage
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.disk_look import NodeDisks
 from gantry.cmdlib.disks import LVM_TEMPLATES
@@ -50,7 +51,9 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.title("Gathering information about the master node")
         report.title(f"Gathering disk information {count}")
         instances = _instances(config, group)
+        before = view.reservations.held(snapshots.RESERVED)
         seen = await self._look(view, online, instances)
+        seen = replace(seen, passing=before | view.reservations.held(snapshots.RESERVED))
         self._report(report, config, seen, instances)
         report.title("Hooks Results")
         report.add_all(await self._hooks(view, online))
@@ -118,7 +121,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.add_all(verify_checks.check_strangers(config, seen))
         report.title("Verifying orphan volumes")
         report.add_all(verify_checks.check_orphan_disks(config, seen))
-        report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes))
+        report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes, seen.passing))
         report.add_all(verify_storage.check_physical(config, self.op.group_name, seen.physical))
         report.add_all(verify_storage.check_drbd(config, dict(verify_checks.answers_of(seen.reports))))
         if "nplusone_mem" not in self.op.skip_checks:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""OP_INSTANCE_CREATE: a new instance, its disks, its operating system, its first start.
+"""OP_INSTANCE_CREATE: a new instance, its disks, its operating system (or what an export holds), its first start.
 
 The instance is recorded before its first disk is made and taken out after the last one was removed: at no
 moment is there a disk that no record names.
@@ -7,7 +7,7 @@ moment is there a disk that no record names.
 
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import adopt, checks, disks, hookenv, mirror, nics, osenv, placement, steps, vmspec
+from gantry.cmdlib import adopt, checks, disks, hookenv, importing, mirror, nics, osenv, placement, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.instance_params import check_merged, check_nics, merge_hv, without_defaults
 from gantry.cmdlib.view import View
@@ -31,7 +31,7 @@ MEMORY = "memory"
 @dataclass(frozen=True, kw_only=True)
 class New:
     """What will be made; `records` are the disks as they are recorded.  `env` is for the OS scripts, None when none
-    will run; `adopted` are the specs of volumes that are taken over.
+    will run; `adopted` are the specs of volumes that are taken over; `source` is the export that is imported.
     """
 
     guest: steps.Guest
@@ -39,6 +39,7 @@ class New:
     spec: VmSpec
     env: dict[str, str] | None
     adopted: tuple[adopt.Spec, ...]
+    source: importing.Source | None
     start: bool
     wipe: bool
     hooks: Hooks
@@ -55,13 +56,21 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         nodes = [config.node(name) for name in (self.op.pnode, self.op.snode) if name is not None]
         here = frozenset(node.uuid for node in nodes)
         shared, own = {"nodegroup": frozenset(node.group for node in nodes)}, {"node": here, "node-res": here}
-        if (self.op.disk_template or config.cluster.enabled_disk_templates[0]) == DiskTemplate.DRBD:
+        mirrored = (self.op.disk_template or config.cluster.enabled_disk_templates[0]) == DiskTemplate.DRBD
+        if mirrored or self.op.mode == "import":
             return Locks(exclusive=exclusive, shared=shared | own)  # to copy disks may take hours
         return Locks(exclusive=exclusive | own, shared=shared)
 
     async def check(self, view: View) -> New:
-        op, config = self.op, view.config
         self._refuse_what_is_not_offered()
+        if self.op.mode != "import":
+            return await self._look(view, None)
+        source = await importing.find(view, self.op)
+        whole = InstanceCreateUnit(importing.completed(view, self.op, source))
+        return await whole._look(view, source)
+
+    async def _look(self, view: View, source: importing.Source | None) -> New:
+        op, config = self.op, view.config
         name, address = await checks.name(view, op.instance_name, name_check=op.name_check, ip_check=op.ip_check)
         nodes = await self._nodes(view, name)
         node = nodes[0]
@@ -90,7 +99,8 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
                             peers=tuple(nodes[1:]))
         return New(guest=guest, records=made, spec=vmspec.build(config, instance, made), start=starts,
                    env=None if adopts else self._env(view, guest), adopted=tuple(specs) if adopts else (),
-                   wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(config, guest, starts=starts))
+                   source=source, wipe=config.cluster.prealloc_wipe_disks,
+                   hooks=self._hooks(config, guest, source, starts=starts))
 
     def _env(self, view: View, guest: steps.Guest) -> dict[str, str] | None:
         if not guest.disks or self.op.no_install:
@@ -103,7 +113,9 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         plan = [Step(title=f"adding instance {guest.name} to cluster config",
                      action=steps.put_all(instance, seen.records), undo=steps.delete_all(instance, seen.records))]
         plan += self._disks(seen)
-        if seen.env is not None:
+        if seen.env is not None and seen.source is not None:
+            plan += importing.restore(guest, seen.source, seen.env, self.op.compress)
+        elif seen.env is not None:
             plan.append(steps.os_script(guest, "os_create", seen.env, "* running the instance OS create scripts... "
                                         f"{instance.os} for {guest.name} on {guest.place}"))
         if guest.mirrored:
@@ -139,14 +151,15 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
 
     def _refuse_what_is_not_offered(self) -> None:
         op = self.op
-        if op.mode != "create":
+        if op.mode not in ("create", "import"):
             raise WrongInput(detail=f"mode {op.mode} of creating an instance is not offered by this release; "
-                                    "'create' is")
+                                    "'create' and 'import' are")
         if op.forthcoming or op.commit:
             raise WrongInput(detail="forthcoming instances are not offered by this release")
         if op.instance_communication:
             raise WrongInput(detail="the instance communication network is not offered by this release")
-        if op.os_type is None and not op.no_install and not any(spec.get("adopt") for spec in op.disks):
+        installs = op.mode == "create" and not op.no_install and not any(spec.get("adopt") for spec in op.disks)
+        if installs and op.os_type is None:
             raise WrongInput(detail="No guest OS specified: name one of gnt-os list, or use --no-install")
 
     async def _nodes(self, view: View, name: str) -> list[Node]:
@@ -232,10 +245,11 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         await checks.memory(view, instance.primary_node, wanted + promised, f"creating instance {instance.name}")
         view.reservations.reserve(MEMORY, f"{stem}{instance.uuid}/{wanted}")
 
-    def _hooks(self, config: Config, guest: steps.Guest, *, starts: bool) -> Hooks:
+    def _hooks(self, config: Config, guest: steps.Guest, source: importing.Source | None, *, starts: bool) -> Hooks:
         env = hookenv.instance_env(config, guest.instance, guest.disks, status=starts, types=False)
         nodes = (guest.node.uuid, *(node.uuid for node in guest.peers))
-        return hookenv.hooks(config, "instance-add", env | {"ADD_MODE": self.op.mode}, pre=nodes)
+        more = {"ADD_MODE": self.op.mode} | (importing.hook_env(source) if source is not None else {})
+        return hookenv.hooks(config, "instance-add", env | more, pre=nodes)
 
 
 def _with_slots(config: Config, instance: Instance, made: tuple[Disk, ...]) -> tuple[Instance, tuple[Disk, ...]]:
@@ -254,4 +268,6 @@ def _reserves(seen: New) -> tuple[tuple[str, str], ...]:
         found.append(("mac", nic.mac))
         if nic.ip and nic.network:
             found.append(("ip", nic.ip))
+    if seen.source is not None:
+        found += importing.reserves(seen.source, instance.name)
     return (*found, *mirror.reserves(seen.records), *adopt.reserves(instance.primary_node, seen.adopted))

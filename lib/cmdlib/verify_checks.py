@@ -29,7 +29,8 @@ class Seen:
     """Answers by node UUID; a NodeError where a node did not answer.  `asked` is the master's time then.
 
     `disks`: what the nodes said of the disks that should be there; `volumes`: all logical volumes they have;
-    `physical`: physical volumes, of nodes that give each disk its own.
+    `physical`: physical volumes, of nodes that give each disk its own; `passing`: places of disks that jobs have for
+    a while.
     """
 
     nodes: tuple[Node, ...]
@@ -42,6 +43,7 @@ class Seen:
     volumes: dict[str, list[dict[str, Any]] | NodeError] = field(default_factory=dict)
     oses: dict[str, list[OsDefinition] | NodeError] = field(default_factory=dict)
     physical: dict[str, list[dict[str, Any]] | NodeError] = field(default_factory=dict)
+    passing: frozenset[str] = frozenset()
 
 
 def check_nodes(config: Config, seen: Seen) -> Iterator[Problem]:
@@ -170,7 +172,7 @@ def check_strangers(config: Config, seen: Seen) -> Iterator[Problem]:
 
 def check_orphan_disks(config: Config, seen: Seen) -> Iterator[Problem]:
     """Disk files that no disk owns; shared folders are seen by every node and named once."""
-    known = {disk.file.path for disk in config.disks.values() if disk.file is not None}
+    known = seen.passing | {disk.file.path for disk in config.disks.values() if disk.file is not None}
     named: set[str] = set()
     for node in seen.nodes:
         report = seen.reports.get(node.uuid)

@@ -22,9 +22,8 @@ for package in (gantry.opcodes, gantry.cmdlib):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 
-_BACKUP = "exports: reading and writing the files of `gnt-backup`"
 WITHOUT_UNIT: dict[str, str] = {
-    "OP_BACKUP_EXPORT": _BACKUP, "OP_BACKUP_PREPARE": _BACKUP, "OP_BACKUP_REMOVE": _BACKUP,
+    "OP_BACKUP_PREPARE": "exports to another cluster, `mode` remote",
     "OP_TEST_DUMMY": "unit tests of other programs only: the format has it, nobody implements it",
 }
 """Opcodes of the wire format that the server refuses by name, and what they wait for.  May only lose entries."""

@@ -35,6 +35,7 @@ class FakeNodes:
     providers: dict = field(default_factory=dict)
     down: set = field(default_factory=set)
     hung: set = field(default_factory=set)
+    exports: dict = field(default_factory=dict)
     asked: list = field(default_factory=list)
 
     async def call(self, node, call, **args):
@@ -63,6 +64,9 @@ class FakeNodes:
 
     def os_list(self, node):
         return list(self.os.get(node, ()))
+
+    def export_list(self, node):
+        return list(self.exports.get(node, ()))
 
     def extstorage_list(self, node):
         return list(self.providers.get(node, ()))

@@ -125,7 +125,7 @@ def test_an_address_of_a_network_comes_from_its_pool():
     (WrongInput, {"iallocator": "hail"}, "both"),
     (WrongInput, {"instance_name": "bad name"}, "bad name"),
     (WrongInput, {"ip_check": True}, "name check"),
-    (WrongInput, {"mode": "import"}, "import"),
+    (WrongInput, {"mode": "remote-import"}, "remote-import"),
     (WrongInput, {"forthcoming": True}, "forthcoming"),
     (WrongInput, {"os_type": None}, "No guest OS"),
     (WrongInput, {"os_type": "other"}, "other"),

@@ -323,8 +323,12 @@ def test_filter_rules():
         [[0, "f1"], [0, 1], [0, "PAUSE"], [0, [["jobid", ["<", "id", 9]]]]]]
 
 
-def test_exports_of_an_offline_node_cannot_be_told():
-    assert ask("export", ["node", "export"]) == [[[0, "node4.example.org"], [4, None]]]
+def test_each_export_is_a_row():
+    nodes = FakeNodes(exports={"n1": ["web10", "web9"]}, down={"n2"})
+    assert ask("export", ["node", "export"], nodes=nodes) == [
+        [[0, "node1.example.org"], [0, "web9"]], [[0, "node1.example.org"], [0, "web10"]],
+        [[0, "node2.example.org"], [2, None]], [[0, "node4.example.org"], [4, None]]]
+    assert ask("export", ["export"], ["==", "node", "node1"], nodes=nodes) == [[[0, "web9"]], [[0, "web10"]]]
 
 
 def test_the_cluster_is_one_row():
