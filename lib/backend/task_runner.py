@@ -1,25 +1,39 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The process of one task: `python -m gantry.backend.task_runner ID LOCK`.
+"""The server of tasks, `python -m gantry.backend.task_runner LINK SECONDS`, and the processes it forks, one for each.
 
-LOCK is the number of the inherited descriptor that holds the task's lock.
+LINK is the number of the inherited socket through which the node daemon (`task_starter.py`) names tasks and hands over
+their locks.  A server that nobody has asked for SECONDS ends: it takes memory.  A task is forked with everything
+imported that tasks before it had to import: each tells, at its end.
 """
 
 import contextlib
+import gc
+import importlib
 import logging
 import os
+import select
 import signal
+import socket
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
+from gantry import paths
 from gantry.backend import dispatch, task_record
 from gantry.backend.task_record import CANCELED, DONE, FAILED, Canceled, Record
-from gantry.errors import Error
+from gantry.errors import Error, ExecError
 from gantry.objects import codec
 from gantry.rpc.registry import CALLS
 from gantry.utils import clock, faults
 
 WRITE_SECONDS = 0.2
 """Between two records of progress."""
+SERVER, TASK = "gnt-task-server", "gnt-task"
+"""Names of the processes."""
+_LONGEST = 4000
+"""Bytes of a message: they come in one piece."""
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +58,89 @@ class Progress:
 
 
 def main() -> int:
-    """Exit status 1 when there is nothing to run; else the end is in the record."""
-    task, lock = sys.argv[1], int(sys.argv[2])
-    os.set_inheritable(lock, False)  # noqa: FBT003 - os takes it by position only
+    """Until the daemon has ended, or nothing was to do for long."""
+    link, idle = socket.socket(fileno=int(sys.argv[1])), float(sys.argv[2])
+    link.set_inheritable(False)
     logging.basicConfig(format="%(asctime)s: gnt-task pid=%(process)d %(levelname)s %(message)s", level=logging.INFO)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the tasks: their ends are in their records
+    _be_called(SERVER)
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    while True:
+        ready = select.select([link.fileno(), heard], [], [], idle)[0]
+        if heard in ready:
+            _import(os.read(heard, _LONGEST).decode().split())
+            continue
+        if not ready:
+            link.shutdown(socket.SHUT_RD)  # who asks now gets to know; what was asked before is still read
+        request, locks, _, _ = socket.recv_fds(link, _LONGEST, 1)
+        if not request:
+            return 0
+        call, task = request.decode().split(" ")
+        with contextlib.suppress(ExecError):  # the task itself tells of it
+            dispatch.find(call)
+        known = frozenset(sys.modules)
+        gc.freeze()
+        if os.fork() == 0:
+            link.close()
+            os.close(heard)
+            _be_task(task, told, known)
+        for lock in locks:
+            os.close(lock)
+
+
+def _import(names: Iterable[str]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _be_task(task: str, told: int, known: frozenset[str]) -> NoReturn:
+    """The lock stays open as long as the process lives."""
+    try:
+        _become_task()
+        record = _performed(task)
+        _tell(told, sys.modules.keys() - known)
+        if record is not None:
+            task_record.write(record, durable=True)
+    except Exception:  # the outermost loop: the log is all that is left
+        log.exception("task %s broke", task)
+    finally:
+        os._exit(0)  # at once: who reads the record may start or forget the task in the next moment
+
+
+def _tell(told: int, names: Iterable[str]) -> None:
+    found = [name for name in names if "." not in name or name.startswith("gantry.")]  # these bring the others along
+    with contextlib.suppress(OSError):  # the server may have ended
+        os.write(told, "".join(f"{name} " for name in found)[:_LONGEST].encode())
+
+
+def _become_task() -> None:
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _be_called(TASK)
+    with paths.here().log_file("gnt-task").open("ab") as out:  # the one the server has may have been put away
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+
+
+def _be_called(name: str) -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
+
+
+def _performed(task: str) -> Record | None:
+    """The record of its end; None when there was nothing to run."""
     record = task_record.read(task)
     if record is None:
         log.error("task %s has no record", task)
-        return 1
+        return None
     record.pid, record.started = os.getpid(), task_record.process_start(os.getpid())
     record.boot = task_record.boot_id()
     task_record.write(record, durable=False)
     signal.signal(signal.SIGTERM, _on_term)
     _run(record)
-    task_record.write(record, durable=True)
-    logging.shutdown()
-    os._exit(0)  # at once: who reads the record may start or forget the task in the next moment
+    return record
 
 
 def _on_term(_number: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from typing import Any
 from gantry import paths
 from gantry.backend import task_record
 from gantry.backend.task_record import CANCELED, FAILED, RUNNING, UNKNOWN, Canceled, Record
+from gantry.backend.task_starter import Starter
 from gantry.errors import ExecError
 from gantry.objects.codec import DecodeError
 from gantry.objects.node import TaskStatus
 from gantry.rpc.registry import CALLS
-from gantry.utils import clock, command, retry
+from gantry.utils import clock, retry
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ KEPT_SECONDS = 14 * 86400
 """Finished records that no master asked about for so long are removed."""
 
 _starting = threading.Lock()
+_starter = Starter()
 _waiting = threading.BoundedSemaphore(MANY_WAITING)
 
 
@@ -57,7 +58,7 @@ def task_start(task: str, call: str, args: dict[str, Any]) -> TaskStatus:
             task_record.file(task, "cancel").unlink(missing_ok=True)
             record = Record(task=task, call=call, args=args)
             task_record.write(record, durable=True)
-            _spawn(task, lock)
+            _starter.start(task, call, lock)
         finally:
             os.close(lock)
     return record.status()
@@ -169,13 +170,6 @@ def _lock(task: str) -> int:
             break
         clock.SYSTEM.sleep(pause)
     raise ExecError(detail=f"task {task} has no record, but a process that runs it")
-
-
-def _spawn(task: str, lock: int) -> None:
-    argv = [sys.executable, "-m", "gantry.backend.task_runner", task, str(lock)]
-    process = command.start(argv, log=paths.here().log_file("gnt-task"), keep_fds=[lock])
-    # Somebody must take note of its end, or it stays as a zombie.
-    threading.Thread(target=process.wait, name=f"task {task}", daemon=True).start()
 
 
 def _signal_group(task: str, number: int) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from gantry import errors, paths
-from gantry.backend import task_record, tasks
+from gantry.backend import task_record, task_starter, tasks
 from gantry.constants import DiskTemplate
 from gantry.objects import codec
 from gantry.objects.codec import DecodeError
 from gantry.objects.instance import Disk
 from gantry.utils import clock, command, retry
+from support.processes import gone
 
 TEST = Path(__file__).parents[1]
 
@@ -62,6 +63,41 @@ def test_a_task_is_done_once(root):
     assert start("nothing").state == "done"
     assert ended().fraction == 1.0
     assert runs(root) == 1
+
+
+def server(task):
+    """The process that a task was forked from."""
+    return int(Path(f"/proc/{task_record.read(task).pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_one_server_starts_all_tasks(root):
+    for task in ("7.0.2", "7.0.3"):
+        start("sleeps", task=task)
+        assert retry.wait_for(lambda name=task: task_record.read(name).pid > 0, seconds=20, waits=retry.growing(0.01))
+    assert server("7.0.2") == server("7.0.3")
+    assert Path(f"/proc/{server('7.0.2')}/comm").read_text() == "gnt-task-server\n"
+
+
+def test_a_server_that_was_killed_is_replaced_and_its_tasks_live_on(root):
+    start("works")
+    wait_until_it_runs(root)
+    os.kill(server("7.0.2"), signal.SIGKILL)
+    start("nothing", task="7.0.3")
+    assert ended("7.0.3").state == "done"
+    assert tasks.task_status(task="7.0.2", wait=0, seen=-1).state == "running"
+    (root / "go-on").touch()
+    assert ended().state == "done"
+
+
+def test_a_server_that_is_not_needed_ends(root, monkeypatch):
+    monkeypatch.setattr(task_starter, "IDLE_SECONDS", 0.05)
+    start("works")
+    wait_until_it_runs(root)
+    gone(server("7.0.2"))
+    start("nothing", task="7.0.3")
+    assert ended("7.0.3").state == "done"
+    (root / "go-on").touch()
+    assert ended().state == "done"
 
 
 def test_its_progress_is_seen(root):
