@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gantry import paths
+from gantry.backend.task_runner import SERVER
 from vcluster import processes
 from vcluster.layout import Layout
 
@@ -95,12 +96,13 @@ class Remains:
 
     def workers(self) -> list[str]:
         """Command lines of processes of the nodes, scripts among them, that are neither daemons (or the
-        allocator's helpers of the master daemon, or what node daemons watch mirrors with) nor guests."""
+        allocator's helpers of the master daemon, or what node daemons watch mirrors and start tasks with) nor
+        guests."""
         mark = f"{self.layout.folder}/".encode()  # the environment of programs, and of scripts their disks
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (folder / "environ").read_bytes():
+                if mark in (folder / "environ").read_bytes() and (folder / "comm").read_text().strip() != SERVER:
                     found.append((folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
             except OSError:  # it has ended, or is another user's
                 continue
