@@ -3,6 +3,7 @@
 
 import os
 import select
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -117,6 +118,8 @@ class Stream:
 @contextmanager
 def watch(argv: Sequence[str]) -> Iterator[Stream]:
     """Run a program that tells what happens until it is ended, which it is with the block, or with this thread."""
+    if shutil.which(argv[0]) is None:
+        raise CommandFailed(command=argv[0], status="none", output="there is no such program")
     try:
         process = subprocess.Popen([*_ENDS_WITH_US, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL)

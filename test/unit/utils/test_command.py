@@ -2,12 +2,14 @@
 """Programs that are listened to while they run."""
 
 import os
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from gantry.errors import CommandFailed
-from gantry.utils import command
+from gantry.utils import command, retry
 
 
 def test_what_it_prints_comes_as_it_is_printed() -> None:
@@ -34,3 +36,13 @@ def test_nothing_comes_of_one_that_has_ended_and_nobody_spins() -> None:
 def test_one_that_cannot_be_started_is_told() -> None:
     with pytest.raises(CommandFailed, match="/no/such"), command.watch(["/no/such"]):
         pass
+
+
+def test_it_ends_with_the_thread_that_watches() -> None:
+    """A daemon may end with a thread in the middle of its watching."""
+    code = ("import threading\nfrom gantry.utils import command\n"
+            "def watch():\n    with command.watch(['sleep', '60']) as stream:\n"
+            "        print(stream._process.pid, flush=True)\n        stream.wait(60)\n"
+            "threading.Thread(target=watch, daemon=True).start()\nimport time\ntime.sleep(1)\n")
+    said = command.run([sys.executable, "-c", code], seconds=30).stdout
+    assert retry.wait_for(lambda: not Path(f"/proc/{int(said)}").exists(), seconds=10, waits=retry.growing(0.01))
