@@ -30,26 +30,11 @@ def some(points):
     return [point for point in points if point.endswith(":after")][::-1][::3]
 
 
-def cut(operation, point, *, failing=""):
-    """Kill the master daemon at the point, start it again; the opcode, and how its job ended."""
-    cluster = operation.cluster
-    op = operation.prepare()
-    if failing:
-        cluster.arm("fail", failing)
-    armed = cluster.arm("kill", point)
-    job = cluster.submit_and_die(op)
-    assert job is not None
-    cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}", seconds=90)
-    cluster.died("gnt-masterd")
-    cluster.start("gnt-masterd")
-    return op, cluster.wait_job(job)
-
-
 @pytest.mark.parametrize("kind", OP_IDS)
 def test_killed_on_the_way(cluster, kind):
     operation = DiskOperation(cluster, kind, {})
     for point in some(operation.points_forward(operation.stored_plan())):
-        op, job = cut(operation, point)
+        op, job = operation.cut(point)
         assert job["status"] == "success", (point, job)
         operation.ended(op, job)
     cluster.verify()
@@ -60,7 +45,7 @@ def test_killed_on_the_way_back(cluster, kind):
     operation = DiskOperation(cluster, kind, {})
     failing, points = operation.points_back(operation.stored_plan())
     for point in some(points):
-        op, job = cut(operation, point, failing=failing)
+        op, job = operation.cut(point, failing=failing)
         assert job["status"] == "error", (point, job)
         operation.ended(op, job)
     cluster.verify()

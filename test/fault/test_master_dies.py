@@ -18,28 +18,13 @@ def cluster(own_cluster):
     own_cluster.disarm()
 
 
-def cut(operation, point, *, failing=""):
-    """Kill the master daemon at the point, start it again; the opcode, and how its job ended."""
-    cluster = operation.cluster
-    op = operation.prepare()
-    if failing:
-        cluster.arm("fail", failing)
-    armed = cluster.arm("kill", point)
-    job = cluster.submit_and_die(op)
-    assert job is not None
-    cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}")
-    cluster.died("gnt-masterd")
-    cluster.start("gnt-masterd")
-    return op, cluster.wait_job(job)
-
-
 @pytest.mark.parametrize("kind", OP_IDS)
 def test_killed_on_the_way(cluster, kind):
     operation = Operation(cluster, kind, TWO_DISKS)
     steps = operation.stored_plan()
     assert len(steps) > 3
     for point in operation.points_forward(steps):
-        op, job = cut(operation, point)
+        op, job = operation.cut(point)
         assert job["status"] == "success", (point, job)
         operation.ended(op, job)
 
@@ -50,7 +35,7 @@ def test_killed_on_the_way_back(cluster, kind):
     failing, points = operation.points_back(operation.stored_plan())
     assert len(points) > 1
     for point in points:
-        op, job = cut(operation, point, failing=failing)
+        op, job = operation.cut(point, failing=failing)
         assert job["status"] == "error", (point, job)
         assert failing in str(job["result"])
         operation.ended(op, job)
@@ -67,12 +52,12 @@ def test_killed_while_disks_move_along(cluster):
         cluster.remove(NAME)
     steps = operation.stored_plan()
     for point in [*operation.points_forward(steps)][::EACH]:
-        op, job = cut(operation, point)
+        op, job = operation.cut(point)
         assert job["status"] == "success", (point, job)
         operation.ended(op, job)
     failing, points = operation.points_back(steps)
     for point in points[::EACH]:
-        op, job = cut(operation, point, failing=failing)
+        op, job = operation.cut(point, failing=failing)
         assert job["status"] == "error", (point, job)
         operation.ended(op, job)
 
@@ -84,7 +69,7 @@ SMALL = {"beparams": {"minmem": 96, "maxmem": 96}}
 def test_killed_while_a_real_guest_is_made(qemu_cluster):
     operation = Operation(qemu_cluster, "add", SMALL)
     for point in operation.points_forward(operation.stored_plan()):
-        op, job = cut(operation, point)
+        op, job = operation.cut(point)
         assert job["status"] == "success", (point, job)
         operation.ended(op, job)
 
@@ -100,7 +85,7 @@ def test_killed_while_a_real_guest_migrates(qemu_cluster):
     failing, back = operation.points_back(steps)
     for point in [*operation.points_forward(steps), *back]:
         ticks = cluster.on_disk(2)
-        op, job = cut(operation, point, failing=failing if point in back else "")
+        op, job = operation.cut(point, failing=failing if point in back else "")
         assert (job["status"] == "success") == (point not in back), (point, job)
         operation.ended(op, job)
         cluster.until(lambda: cluster.on_disk(2) > ticks, seconds=60, what="the guest ticks on")  # noqa: B023

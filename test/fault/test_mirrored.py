@@ -29,27 +29,12 @@ def cluster(nodes):
     nodes.disarm()
 
 
-def cut(operation, point, *, failing=""):
-    """Kill the master daemon at the point, start it again; the opcode, and how its job ended."""
-    cluster = operation.cluster
-    op = operation.prepare()
-    if failing:
-        cluster.arm("fail", failing)
-    armed = cluster.arm("kill", point)
-    job = cluster.submit_and_die(op)
-    assert job is not None
-    cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}", seconds=90)
-    cluster.died("gnt-masterd")
-    cluster.start("gnt-masterd")
-    return op, cluster.wait_job(job)
-
-
 @pytest.mark.parametrize("kind", OP_IDS)
 def test_killed_on_the_way(cluster, kind):
     operation = Operation(cluster, kind, PAIR)
     points = [point for point in operation.points_forward(operation.stored_plan()) if point.endswith(":after")]
     for point in points[1::EACH]:
-        op, job = cut(operation, point)
+        op, job = operation.cut(point)
         assert job["status"] == "success", (point, job)
         operation.ended(op, job)
 
@@ -59,7 +44,7 @@ def test_killed_on_the_way_back(cluster, kind):
     operation = Operation(cluster, kind, PAIR)
     failing, points = operation.points_back(operation.stored_plan())
     for point in [point for point in points if point.endswith(":after")][::EACH]:
-        op, job = cut(operation, point, failing=failing)
+        op, job = operation.cut(point, failing=failing)
         assert job["status"] == "error", (point, job)
         operation.ended(op, job)
 

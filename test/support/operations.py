@@ -52,6 +52,22 @@ class Operation:
         extra = {"shutdown_timeout": 0} if self.kind == "failover" else {}
         return {"OP_ID": self.op_id, "instance_name": NAME, "target_node": target} | extra
 
+    def cut(self, point: str, *, failing: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+        """Kill the master daemon at the point of a job of this kind, start it again; the opcode, and how the job ended.
+
+        `failing`: where the job fails, so that it is on its way back.
+        """
+        cluster, op = self.cluster, self.prepare()
+        if failing:
+            cluster.arm("fail", failing)
+        armed = cluster.arm("kill", point)
+        job = cluster.submit_and_die(op)
+        assert job is not None
+        cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}", seconds=90)
+        cluster.died("gnt-masterd")
+        cluster.start("gnt-masterd")
+        return op, cluster.wait_job(job)
+
     def place(self, instance: Mapping[str, Any]) -> str:
         return str(self.cluster.rows("nodes")["nodes"][instance["primary_node"]]["name"])
 
