@@ -9,7 +9,7 @@ import pytest
 from hbal.core import plan as planning
 from hbal.core import rounds
 from hbal.core.anneal import Origin
-from hbal.core.arrays import State
+from hbal.core.arrays import SPINDLES, State
 from hbal.core.delta import Candidates
 from hbal.core.greedy import Greedy, Stop
 from hbal.core.jobsets import job_sets
@@ -54,14 +54,13 @@ def test_bounds_are_bounds(seed: int, tmp_path: Path, monkeypatch: pytest.Monkey
     state, rules = drawn(seed, tmp_path, off="locations")
     search = rounds.Rounds(state.copy(), rules)
     for _ in range(12):
-        found = search.best()
-        if found is None or search.bounds is None:
-            return
+        search.survey()
         fresh = Candidates(search.state, rules)
         fresh.refresh()
         lowest = fresh.block(search.rows).by_row
         assert (search.bounds + search.drift <= lowest + 1e-7).all()
-        search.take(found[0])
+        if search.step(lambda _: True) is None:
+            return
 
 
 def test_limits_end_the_search(tmp_path: Path) -> None:
@@ -150,7 +149,7 @@ def test_no_set_touches_a_node_twice(seed: int, tmp_path: Path) -> None:
 
 def test_a_score_that_is_no_number_stops_everything(tmp_path: Path) -> None:
     state, rules = drawn(9, tmp_path, off="offline options")
-    state.limits.high_spindles[:] = 0.0
+    state.limits.divisors[SPINDLES] = 0.0
     state.used_spindles[:] = 0.0
     assert np.isnan(score(state))
     assert list(Greedy(state, rules, Stop()).steps()) == []

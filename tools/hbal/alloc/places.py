@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hbal.core.arrays import State
+from hbal.core.arrays import OF_INSTANCES, State
 from hbal.core.instances import Amounts, Bools, Floats, Ints
 from hbal.core.tags import Tags
 from hbal.model import NO_NODE, ClusterData, Instance
@@ -94,49 +94,32 @@ class Grown(NamedTuple):
 def as_primary(state: State, index: int) -> Grown:
     """Every node as if the instance, which is nowhere, had come to it as primary."""
     amounts, tags = state.amounts, state.tags
-    grown, spindles, spindles_forth = _with_disk(state, index)
-    grown.used_memory = state.used_memory + amounts.memory[index]
-    grown.unallocated = state.unallocated - amounts.memory[index]
-    grown.free_memory_forth = state.free_memory_forth - amounts.memory_forth[index]
-    grown.used_cpus = state.used_cpus + amounts.cpus[index]
-    grown.used_cpus_forth = state.used_cpus_forth + amounts.cpus_forth[index]
-    grown.loads = state.loads + amounts.loads[:, index][:, None]
-    grown.primaries = state.primaries + amounts.real[index]
+    grown = _with(state, index, amounts.on_primary)
     if state.tag_counts is not None and tags.exclusion is not None:
-        grown.tag_counts = state.tag_counts + tags.exclusion[index]
+        grown.state.tag_counts = state.tag_counts + tags.exclusion[index]
     if tags.lacking is not None and amounts.real[index]:
-        grown.location_score = state.location_score + tags.lacking[index, :state.count + 1]
-    grown.failing = grown.unallocated <= state.largest[0]
-    return Grown(grown, spindles, spindles_forth)
+        grown.state.location_score += tags.lacking[index, :state.count + 1]
+    grown.state.failing = grown.state.unallocated <= state.largest[0]
+    return grown
 
 
 def as_secondary(state: State, index: int) -> Grown:
     """Every node as if the instance had come to it as secondary, but for the memory it would reserve."""
-    amounts = state.amounts
-    grown, spindles, spindles_forth = _with_disk(state, index)
-    grown.loads = state.loads.copy()
-    grown.loads[2] += amounts.loads[2, index]
-    grown.secondaries = state.secondaries + amounts.real[index]
-    return Grown(grown, spindles, spindles_forth)
+    return _with(state, index, state.amounts.on_secondary)
 
 
-def _with_disk(state: State, index: int) -> tuple[State, Floats, Floats]:
-    """A view of the state with the instance's disks on every node; and the free spindles then."""
+def _with(state: State, index: int, weights: Floats) -> Grown:
+    """A view of the state with what the instance weighs on every node; and the free spindles then."""
     amounts, exclusive = state.amounts, state.limits.exclusive
-    grown = object.__new__(State)
-    grown.__dict__.update(state.__dict__)
-    grown.free_disk = state.free_disk - amounts.disk[index]
-    grown.free_disk_forth = state.free_disk_forth - amounts.disk_forth[index]
-    grown.used_spindles = state.used_spindles + np.where(exclusive, 0.0, amounts.spindle_use[index])
-    grown.used_spindles_forth = state.used_spindles_forth + np.where(exclusive, 0.0, amounts.spindle_use_forth[index])
+    grown = state.seen_as(state.tally.copy())
+    grown.tally[:OF_INSTANCES] += weights[:, index][:, None]
     if exclusive.any():
-        known, real = bool(amounts.spindles_known[index]), bool(amounts.real[index])
-        taken = amounts.spindles[index]
-        forth = state.free_spindles_forth - taken if known else np.full_like(state.free_spindles, -1.0)
-        now = state.free_spindles - taken if known else np.full_like(state.free_spindles, -1.0)
-        grown.free_spindles_forth = np.where(exclusive, forth, state.free_spindles_forth)
-        grown.free_spindles = np.where(exclusive, now, state.free_spindles) if real else state.free_spindles
-    return grown, grown.free_spindles, grown.free_spindles_forth
+        grown.used_spindles[exclusive] = grown.used_spindles_forth[exclusive] = 0.0
+        known, taken = bool(amounts.spindles_known[index]), amounts.spindles[index]
+        grown.free_spindles_forth[exclusive] = (state.free_spindles_forth - taken)[exclusive] if known else -1.0
+        if amounts.real[index]:
+            grown.free_spindles[exclusive] = (state.free_spindles - taken)[exclusive] if known else -1.0
+    return Grown(grown, grown.free_spindles, grown.free_spindles_forth)
 
 
 def online(state: State) -> Ints:

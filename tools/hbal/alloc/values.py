@@ -12,7 +12,7 @@ import numpy as np
 from hbal.alloc.places import Grown
 from hbal.core.arrays import State
 from hbal.core.instances import Bools, Floats, Ints
-from hbal.core.score import METRICS, Metric
+from hbal.core.score import METRICS, NAMES, per_node
 
 MOST_CELLS = 400_000
 """Candidates x nodes above which sums are updated instead of added up anew."""
@@ -28,11 +28,10 @@ def _singles(state: State, index: int, targets: Ints, grown: Grown, counted: Boo
     on, off = _sets(state, counted)
     total = np.zeros(len(targets))
     known: dict[tuple[object, ...], Floats] = {}
-    for metric in METRICS:
+    for metric, before, after in zip(METRICS, per_node(state), per_node(grown.state), strict=True):
         if metric.kind == "map":
             value = _pairs(state, index, targets, counted)
         else:
-            before, after = metric.per_node(state), metric.per_node(grown.state)
             key = (metric.kind, before.tobytes(), after.tobytes())
             value = known.get(key, total)
             if key not in known:
@@ -110,11 +109,11 @@ def _score_pairs(state: State, index: int, primaries: Ints, secondaries: Ints, g
     tables = _Pair(state, index, primaries, secondaries, grown)
     total = np.zeros((len(primaries), len(secondaries)))
     known: dict[tuple[object, ...], Floats] = {}
-    for metric in METRICS:
+    for place, metric in enumerate(METRICS):
         if metric.kind == "map":
             total += metric.weight * _pairs(state, index, primaries, counted)[:, None]
             continue
-        before, first, second = tables.of(metric)
+        before, first, second = tables.of(place)
         key = (metric.kind, before.tobytes(), first.tobytes(), second.tobytes())
         if key not in known:
             known[key] = _twice(metric.kind, before, (primaries, first), (secondaries, second),
@@ -129,29 +128,32 @@ class _Pair:
     def __init__(self, state: State, index: int, primaries: Ints, secondaries: Ints,
                  grown: tuple[Grown, Grown]) -> None:
         self.state, self.index, self.primaries, self.secondaries = state, index, primaries, secondaries
-        self.first, self.second = grown
+        self.second = grown[1].state
+        self.before, self.with_primary, self.with_secondary = (
+            per_node(one) for one in (state, grown[0].state, self.second))
         kept = state.peers[np.ix_(secondaries, primaries)].T + state.amounts.reserved[index]
         self.reserved = np.maximum(state.largest[0, secondaries], kept)
         self.special: dict[str, Callable[[], Floats]] = {
             "n1_cnt": self._failing, "reserved_mem_cv": self._reserved, "reserved_mem_rtotal": self._reserved}
 
-    def of(self, metric: Metric) -> tuple[Floats, Floats, Floats]:
-        """Values before; on the primary after (column); on the secondary after (row, or primaries x secondaries)."""
-        before = metric.per_node(self.state)
-        first = metric.per_node(self.first.state)[self.primaries][:, None]
-        if metric.name == "location_score" and self.state.tags.shared is not None:
+    def of(self, place: int) -> tuple[Floats, Floats, Floats]:
+        """Values of a metric before; on the primary after (column); on the secondary after (row, or primaries x
+        secondaries).
+        """
+        name, first = NAMES[place], self.with_primary[place][self.primaries][:, None]
+        if name == "location_score" and self.state.tags.shared is not None:
             first = first + (self.state.tags.shared[np.ix_(self.primaries, self.secondaries)]
                              * self.state.amounts.real[self.index])
-        special = self.special.get(metric.name)
-        second = special() if special else metric.per_node(self.second.state)[self.secondaries][None, :]
-        return before, first, second
+        special = self.special.get(name)
+        second = special() if special else self.with_secondary[place][self.secondaries][None, :]
+        return self.before[place], first, second
 
     def _reserved(self) -> Floats:
         result: Floats = self.reserved / self.state.limits.memory[self.secondaries]
         return result
 
     def _failing(self) -> Floats:
-        state, nodes = self.second.state, self.secondaries
+        state, nodes = self.second, self.secondaries
         count = (state.primaries + state.secondaries)[nodes]
         return np.where(state.unallocated[nodes] <= self.reserved, count, 0.0)
 

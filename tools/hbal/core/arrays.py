@@ -7,7 +7,7 @@ are harmless.  After it come nodes of other groups that share an instance with a
 columns of the table of reserved memory.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,23 @@ import numpy as np
 from hbal.core.instances import Amounts, Bools, Floats, Ints
 from hbal.core.tags import Tags, tables
 from hbal.model import NO_NODE, ClusterData, Instance, Node
+
+TALLIES = (
+    "unallocated", "free_disk", "used_cpus", "cpu_load", "memory_load", "disk_load", "network_load", "used_spindles",
+    "free_memory_forth", "free_disk_forth", "used_cpus_forth", "used_spindles_forth",
+    "reserved", "second", "third", "used_memory", "primaries", "secondaries",
+    "free_spindles", "free_spindles_forth", "location_score")
+"""What is counted of each node: first what the deviations of the score are made of, then (with those) what an
+instance changes, and what needs more than adding up.
+"""
+OF_INSTANCES = 18
+"""How many of them an instance adds to."""
+MEMORY, DISK, CPUS, LOADS, SPINDLES, MEMORY_FORTH, DISK_FORTH, CPUS_FORTH, SPINDLES_FORTH, RESERVED = (
+    TALLIES.index(name) for name in (
+        "unallocated", "free_disk", "used_cpus", "cpu_load", "used_spindles", "free_memory_forth", "free_disk_forth",
+        "used_cpus_forth", "used_spindles_forth", "reserved"))
+KEPT = ("primary", "secondary", "peers", "peers_by_primary", "largest_at", "failing", "tag_counts", "location_pairs")
+"""The other arrays of a state that change."""
 
 
 class Limits(NamedTuple):
@@ -27,6 +44,8 @@ class Limits(NamedTuple):
     spindles: Floats
     exclusive: Bools
     any_exclusive: bool
+    odd_disks: bool
+    """Whether a node has none, or counts spindles instead."""
     overhead: Floats
     """Memory that is never free: of the node itself and missing; negative missing memory does not count."""
     low_disk: Floats
@@ -35,6 +54,10 @@ class Limits(NamedTuple):
     most_cpus: Floats
     """The largest number of virtual cpus that does not break the ratio."""
     online: Bools
+    divisors: Floats
+    """What makes parts of the first tallies, up to the reserved memory (a row each)."""
+    speeds: Floats | None
+    """By which they are divided again; None when all nodes are equally fast."""
 
     @classmethod
     def of(cls, nodes: Sequence[Node], ratios: Sequence[tuple[float, float]], min_disk: float) -> "Limits":
@@ -46,13 +69,21 @@ class Limits(NamedTuple):
         cpus = column([one.total_cpus for one in nodes])
         ratio = column([one[0] for one in ratios])
         spindles = column([one.spindles for one in nodes])
+        high_spindles = column([one[1] for one in ratios]) * spindles
+        speed, ones = column([one.cpu_speed for one in nodes]), np.ones_like(memory)
+        divisors = np.array([memory, disk, cpus, ones, ones, ones, ones, high_spindles, memory, disk, cpus,
+                             high_spindles, memory])
+        speeds = None
+        if (speed[:-1] != 1.0).any():
+            speeds = np.ones_like(divisors)
+            speeds[CPUS] = speeds[CPUS_FORTH] = speed
         return cls(
-            memory=memory, disk=disk, cpus=cpus, speed=column([one.cpu_speed for one in nodes]),
-            spindles=spindles, exclusive=np.array([*(one.exclusive_storage for one in nodes), False]),
+            memory=memory, disk=disk, cpus=cpus, speed=speed, spindles=spindles,
+            exclusive=np.array([*(one.exclusive_storage for one in nodes), False]),
             any_exclusive=any(one.exclusive_storage for one in nodes),
+            odd_disks=any(one.exclusive_storage or one.total_disk == 0.0 for one in nodes),
             overhead=np.trunc(memory) - column([one.node_memory for one in nodes]),
-            low_disk=np.floor(min_disk * disk),
-            high_spindles=column([one[1] for one in ratios]) * spindles,
+            low_disk=np.floor(min_disk * disk), high_spindles=high_spindles, divisors=divisors, speeds=speeds,
             cpu_ratio=ratio, most_cpus=most_cpus(ratio, cpus),
             online=np.array([*(not one.offline for one in nodes), False]))
 
@@ -100,31 +131,31 @@ class State:
         return guests, sorted(strangers)
 
     def _empty(self, size: int, partners: int) -> None:
-        def column(values: list[float]) -> Floats:
-            return np.array([*values, 0.0], dtype=np.float64)
-
-        self.used_memory = np.zeros(size)
-        self.free_memory_forth = column([one.free_memory for one in self.nodes])
-        self.free_disk = column([one.free_disk for one in self.nodes])
-        self.free_disk_forth = self.free_disk.copy()
-        self.free_spindles = column([one.free_spindles for one in self.nodes])
-        self.free_spindles_forth = self.free_spindles.copy()
-        self.used_cpus = column([one.node_cpus for one in self.nodes])
-        self.used_cpus_forth = self.used_cpus.copy()
-        self.used_spindles = np.zeros(size)
-        self.used_spindles_forth = np.zeros(size)
-        self.loads = np.zeros((4, size))
-        self.primaries = np.zeros(size)
-        self.secondaries = np.zeros(size)
+        self._see(np.zeros((len(TALLIES), size)))
+        self.free_memory_forth[:-1] = [one.free_memory for one in self.nodes]
+        self.free_disk[:-1] = self.free_disk_forth[:-1] = [one.free_disk for one in self.nodes]
+        self.free_spindles[:-1] = self.free_spindles_forth[:-1] = [one.free_spindles for one in self.nodes]
+        self.used_cpus[:-1] = self.used_cpus_forth[:-1] = [one.node_cpus for one in self.nodes]
         self.peers = np.zeros((size, size + partners))
         """Memory that a node (row) keeps for the primaries of another (column)."""
         self.peers_by_primary = np.zeros((size, size))
         """The same turned round: row primary, column secondary; only for nodes of this state."""
         self.tag_counts = None if self.tags.exclusion is None else np.zeros((size, self.tags.exclusion.shape[1]))
-        self.location_score = np.zeros(size)
         self.location_pairs: Floats | None = None
         if self.tags.exclusion is not None and self.tags.location is not None:
             self.location_pairs = np.zeros((self.tags.location.shape[1], self.tags.exclusion.shape[1]))
+
+    def _see(self, tally: Floats) -> None:
+        """Name the parts of a table of TALLIES x nodes."""
+        self.tally = tally
+        self.unallocated, self.free_disk, self.used_cpus = tally[:3]
+        self.loads = tally[3:7]
+        self.used_spindles, self.free_memory_forth, self.free_disk_forth = tally[7:10]
+        self.used_cpus_forth, self.used_spindles_forth = tally[10:12]
+        self.largest = tally[12:15]
+        """The three largest entries of each row of `peers`."""
+        self.used_memory, self.primaries, self.secondaries = tally[15:18]
+        self.free_spindles, self.free_spindles_forth, self.location_score = tally[18:]
 
     def _fill(self, guests: Sequence[Instance], column: dict[int, int]) -> None:
         amounts = self.amounts
@@ -191,13 +222,11 @@ class State:
             if node.cpu_load is not None:
                 self.loads[0, index] = node.cpu_load
         self.missing_memory = missing
-        self.unallocated = recorded - np.maximum(missing, 0.0)
+        self.unallocated[:] = recorded - np.maximum(missing, 0.0)
         self.unallocated[self.count] = np.inf
-        self.largest = np.zeros((3, size))
-        """The three largest entries of each row of `peers`."""
         self.largest_at = np.zeros((3, size), dtype=np.int64)
         """Their columns."""
-        self._rank(range(size))
+        self._rank(np.arange(size))
         self.failing = (reported < self.largest[0]) if old_rule else (self.unallocated <= self.largest[0])
         self.failing[self.count] = False
 
@@ -205,11 +234,17 @@ class State:
 
     def copy(self) -> "State":
         """An independent state; what never changes is shared."""
+        other = self.seen_as(self.tally.copy())
+        for name in KEPT:
+            value = getattr(self, name)
+            setattr(other, name, None if value is None else value.copy())
+        return other
+
+    def seen_as(self, tally: Floats) -> "State":
+        """This state with another table of tallies; everything else is shared."""
         other = object.__new__(State)
         other.__dict__.update(self.__dict__)
-        for name, value in self.__dict__.items():
-            if isinstance(value, np.ndarray):
-                setattr(other, name, value.copy())
+        other._see(tally)
         return other
 
     def move(self, instance: int, primary: int, secondary: int) -> None:
@@ -220,40 +255,30 @@ class State:
         self.primary[instance], self.secondary[instance] = primary, secondary
         self._shift(instance, primary, secondary, 1.0)
         self._locate(instance, 1.0)
-        touched = {*before, primary, secondary} - {self.count}
+        touched = np.array([*({*before, primary, secondary} - {self.count})], dtype=np.int64)
         self._rank(touched)
-        for node in touched:
-            self.failing[node] = self.unallocated[node] <= self.largest[0, node]
+        self.failing[touched] = self.unallocated[touched] <= self.largest[0, touched]
 
     def _shift(self, instance: int, pri: int, sec: int, sign: float) -> None:
         """Add (`sign` 1) or take away (-1) what an instance weighs on its nodes."""
         amounts = self.amounts
-        self.used_memory[pri] += sign * amounts.memory[instance]
-        self.unallocated[pri] -= sign * amounts.memory[instance]
-        self.free_memory_forth[pri] -= sign * amounts.memory_forth[instance]
-        self.used_cpus[pri] += sign * amounts.cpus[instance]
-        self.used_cpus_forth[pri] += sign * amounts.cpus_forth[instance]
-        self.loads[:, pri] += sign * amounts.loads[:, instance]
-        self.primaries[pri] += sign * amounts.real[instance]
+        self._tally(instance, pri, amounts.on_primary, sign)
         if self.tag_counts is not None and self.tags.exclusion is not None:
             self.tag_counts[pri] += sign * self.tags.exclusion[instance]
-        self._shift_disk(instance, pri, sign)
         if sec < self.count:
-            self.loads[2, sec] += sign * amounts.loads[2, instance]
-            self.secondaries[sec] += sign * amounts.real[instance]
+            self._tally(instance, sec, amounts.on_secondary, sign)
             self.peers[sec, pri] += sign * amounts.reserved[instance]
             self.peers_by_primary[pri, sec] += sign * amounts.reserved[instance]
-            self._shift_disk(instance, sec, sign)
 
-    def _shift_disk(self, instance: int, node: int, sign: float) -> None:
-        amounts = self.amounts
-        self.free_disk[node] -= sign * amounts.disk[instance]
-        self.free_disk_forth[node] -= sign * amounts.disk_forth[instance]
-        if self.limits.exclusive[node]:
-            self._shift_spindles(instance, node, sign)
+    def _tally(self, instance: int, node: int, weights: Floats, sign: float) -> None:
+        column = self.tally[:OF_INSTANCES, node]
+        if sign > 0.0:
+            column += weights[:, instance]
         else:
-            self.used_spindles[node] += sign * amounts.spindle_use[instance]
-            self.used_spindles_forth[node] += sign * amounts.spindle_use_forth[instance]
+            column -= weights[:, instance]
+        if self.limits.any_exclusive and self.limits.exclusive[node]:
+            column[SPINDLES] = column[SPINDLES_FORTH] = 0.0
+            self._shift_spindles(instance, node, sign)
 
     def _shift_spindles(self, instance: int, node: int, sign: float) -> None:
         """An instance without data about its spindles makes those of a node unusable (-1), as it does elsewhere."""
@@ -281,18 +306,14 @@ class State:
                 and self.limits.online[pri]):
             self.location_pairs += sign * np.outer(tags.location[pri], tags.exclusion[instance])
 
-    def _rank(self, rows: Iterable[int]) -> None:
-        for row in rows:
-            entries = self.peers[row]
-            found = []
-            for place in range(3):
-                at = int(entries.argmax())
-                found.append((at, float(entries[at])))
-                self.largest[place, row] = max(0.0, entries[at])
-                self.largest_at[place, row] = at
-                entries[at] = -1.0
-            for at, value in reversed(found):
-                entries[at] = value
+    def _rank(self, rows: Ints) -> None:
+        """Find the largest entries of these rows of `peers` anew."""
+        entries, each = self.peers[rows], np.arange(len(rows))
+        for place in range(3):
+            at = entries.argmax(axis=1)
+            self.largest[place, rows] = np.maximum(entries[each, at], 0.0)
+            self.largest_at[place, rows] = at
+            entries[each, at] = -1.0
 
 
 def build(data: ClusterData, group: int | None = None, *, old_rule: bool = False) -> State:

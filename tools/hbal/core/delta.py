@@ -13,7 +13,7 @@ from hbal.core.arrays import State
 from hbal.core.feasible import Checks
 from hbal.core.instances import Floats, Ints
 from hbal.core.moves import PER_TARGET, Allowed, Kind, Move, Restrictions, allowed, make
-from hbal.core.planes import Deviations, Reserved
+from hbal.core.planes import Deviations, Reserved, Spread
 from hbal.core.score import score
 from hbal.core.sums import Sums
 
@@ -34,6 +34,10 @@ class Block:
         """The lowest change of each instance; to be asked for when the block does not change any more."""
         lowest: Floats = np.minimum(self.per_target.min(axis=2).min(axis=0), self.failover)
         return lowest
+
+    @cached_property
+    def lowest(self) -> float:
+        return float(self.by_row.min(initial=np.inf))
 
 
 class Peers(NamedTuple):
@@ -71,8 +75,9 @@ class Candidates:
     def __init__(self, state: State, rules: Restrictions) -> None:
         self.state, self.rules = state, rules
         self.allowed: Allowed = allowed(state, rules)
-        self.rows: Ints = self.allowed.instances
         self.deviations = Deviations(state)
+        movable, everyone = self.allowed.instances, self.deviations.everyone
+        self.rows: Ints = everyone if len(movable) == len(everyone) else movable
         self.reserved = Reserved(state)
         self.checks = Checks(state, rules)
         self.sums = Sums(state, rules)
@@ -80,7 +85,6 @@ class Candidates:
         amounts = state.amounts
         odd = ~amounts.real & amounts.drbd & ~amounts.spindles_known
         self.odd = odd if state.limits.any_exclusive and odd.any() else None
-        self._profile: Profile | None = None
         self._weights = np.append(self.deviations.weights[:len(self.deviations.planes)], 1.0)
         self._largest = np.append(self.deviations.largest(self.rows), self.reserved.largest(self.rows))
         self._moving_states = rules.evacuate or bool((~state.limits.online[:-1]).any())
@@ -92,17 +96,33 @@ class Candidates:
         self.reserved.refresh()
         self.checks.refresh()
         self.sums.refresh()
-        self._take_profile()
 
-    def profile(self) -> Profile | None:
-        """The deviations at the last refresh; None before the first one."""
-        return self._profile
-
-    def drift(self, before: Profile) -> float:
-        """A lower bound (0 or less) of what the change of the deviations since then can do to a candidate whose own
-        nodes did not change.
+    @property
+    def bounded(self) -> bool:
+        """Whether the deviations alone bound what a move can be worth: there is nothing else to gain, and no need to
+        count in full.
         """
-        after = self._profile or before
+        return self.odd is None and not self.sums.active
+
+    def profile(self) -> Profile:
+        """The deviations at the last refresh, with their means, and between what limits a single move can change a
+        mean square.
+        """
+        deviations, reserved = self.deviations, self.reserved
+        distinct = len(deviations.planes)
+        square = np.append(deviations.mean_square[:distinct], reserved.mean_square)
+        online = self.state.limits.online
+        width = np.append(np.ptp(deviations.centred[:distinct, online], axis=1), np.ptp(reserved.twice[online]) / 2.0)
+        count, most = max(1, deviations.nodes_online), self._largest
+        return Profile(
+            square, np.append(deviations.mean, reserved.mean),
+            np.maximum(-square, -2.0 * most * width / count - most * most / count**2),
+            (2.0 * most * width + 2.0 * most * most) / count)
+
+    def drift(self, before: Profile, after: Profile) -> float:
+        """A lower bound (0 or less) of what the change of the deviations does to a candidate whose own nodes did not
+        change.
+        """
         low, high = np.minimum(before.low, after.low), np.maximum(before.high, after.high)
         v1, v2 = before.mean_square, after.mean_square
         low = np.maximum(low, -np.minimum(v1, v2))
@@ -117,39 +137,42 @@ class Candidates:
         worst = np.minimum(np.minimum(at_low, at_high), 0.0) - lost
         return float(worst @ self._weights)
 
-    def _take_profile(self) -> None:
-        """Deviations, means, and between what limits a single move can change a mean square."""
-        deviations, reserved = self.deviations, self.reserved
-        distinct = len(deviations.planes)
-        square = np.append(deviations.mean_square[:distinct], reserved.mean_square)
-        online = self.state.limits.online
-        width = np.append(np.ptp(deviations.centred[:distinct, online], axis=1), np.ptp(reserved.twice[online]) / 2.0)
-        count, most = max(1, deviations.nodes_online), self._largest
-        self._profile = Profile(
-            square, np.append(deviations.mean, reserved.mean),
-            np.maximum(-square, -2.0 * most * width / count - most * most / count**2),
-            (2.0 * most * width + 2.0 * most * most) / count)
-
     def block(self, rows: Ints, columns: Ints | None = None) -> Block:
         """All moves of the instances `rows` to the nodes `columns`."""
+        return self.completed(self.spread(rows, columns))
+
+    def spread(self, rows: Ints, columns: Ints | None = None) -> Spread:
+        """What the moves do to the deviations, but for that of the reserved memory."""
+        return self.deviations.block(rows, columns)
+
+    def bounds(self, spread: Spread) -> Floats:
+        """By instance, what no move changes the score less than; where the candidates are `bounded`."""
+        becomes, both_secondary, both_primary = (
+            table.min(axis=1) for table in (spread.becomes, spread.both_secondary, spread.both_primary))
+        at_target = np.minimum(both_secondary, both_primary) + becomes
+        as_secondary = np.minimum(both_secondary, both_primary + spread.swapped)
+        lowest = np.minimum(np.minimum(at_target, as_secondary), spread.swapped)
+        result: Floats = lowest + self.reserved.bounds(*self._lost(spread.rows))
+        return result
+
+    def completed(self, spread: Spread) -> Block:
+        """All moves of these instances: the whole change of the score."""
+        rows, columns = spread.rows, spread.columns
         peers = self._peers(rows, columns)
-        becomes, both_secondary, both_primary, swapped = self.deviations.block(rows, columns)
         change, failover, loss = self._reserve(peers)
-        both_secondary += loss[:, None]
-        both_primary += loss[:, None]
+        both_secondary, both_primary = spread.both_secondary + loss[:, None], spread.both_primary + loss[:, None]
         change[0] += both_secondary
         change[2] += both_secondary
-        change[2:] += becomes
+        change[2:] += spread.becomes
         change[3] += both_primary
-        both_primary += swapped[:, None]
+        both_primary += spread.swapped[:, None]
         change[1] += both_primary
-        failover += swapped
+        failover += spread.swapped
         self.sums.add(change, failover, peers)
         fits, fits_failover = self.checks.masks(rows, peers)
-        per_target, swap = self.allowed.per_target[:, rows], self.allowed.failover[rows]
-        fits &= per_target[:, :, None]
+        fits &= self.allowed.per_target[:, rows][:, :, None]
         np.copyto(change, np.inf, where=~fits)
-        np.copyto(failover, np.inf, where=~(fits_failover & swap))
+        np.copyto(failover, np.inf, where=~(fits_failover & self.allowed.failover[rows]))
         found = Block(rows, columns, failover, change)
         if self.odd is not None:
             self._recount(found)
@@ -188,11 +211,25 @@ class Candidates:
             kept[0], kept[1] = turned[first, columns], turned[second, columns]
             kept[2], kept[3] = table[first, columns], table[second, columns]
         kept += wanted[:, None]
-        entry = table[secondary, primary]
-        rest = np.where(state.largest_at[0, secondary] == primary, state.largest[1, secondary],
-                        state.largest[0, secondary])
         return Peers(rows, primary, secondary, columns, wanted, kept,
-                     after_loss=np.maximum(entry - wanted, rest), swapped=table[primary, secondary] + wanted)
+                     after_loss=self._after_loss(rows), swapped=table[primary, secondary] + wanted)
+
+    def _after_loss(self, rows: Ints) -> Floats:
+        """What the secondaries of these instances reserve without them."""
+        state = self.state
+        primary, secondary = state.primary[rows], state.secondary[rows]
+        largest = state.largest[:2, secondary]
+        rest = np.where(state.largest_at[0, secondary] == primary, largest[1], largest[0])
+        result: Floats = np.maximum(state.peers[secondary, primary] - state.amounts.reserved[rows], rest)
+        return result
+
+    def _lost(self, rows: Ints) -> tuple[Ints, Floats]:
+        """Secondaries of these instances, and by how much the part of their memory that is reserved shrinks without
+        them (0 or less).
+        """
+        secondary = self.state.secondary[rows]
+        loss: Floats = (self._after_loss(rows) - self.state.largest[0, secondary]) * self.reserved.per_unit[secondary]
+        return secondary, loss
 
     def _reserve(self, peers: Peers) -> tuple[Floats, Floats, Floats]:
         """What the two metrics of reserved memory make of each candidate: of moves to targets, of failovers, and

@@ -3,43 +3,43 @@
 the lowest; the first one found where even that is equal.
 """
 
-from collections.abc import Iterable
-
-import numpy as np
+from collections.abc import Sequence
 
 from hbal.core.arrays import State
 from hbal.core.moves import Move, make
 from hbal.core.score import score
 
-TABLES = ("peers", "peers_by_primary")
-"""The arrays that grow with the square of the nodes: of these only what a move changes is put back."""
+
+class Trial:
+    """A move that was made, the places before and after it, and the score it led to."""
+
+    def __init__(self, state: State, move: Move) -> None:
+        self.state, self.move = state, move
+        self._saved = state.tally.copy(), state.largest_at.copy(), state.failing.copy()
+        self._counts = [None if table is None else table.copy() for table in (state.tag_counts, state.location_pairs)]
+        self.old, self.new = make(state, move)
+        self.score = score(state)
+
+    def undo(self) -> None:
+        """Put everything back, to the last digit."""
+        state, instance = self.state, self.move.instance
+        reserved = state.amounts.reserved[instance]
+        state.primary[instance], state.secondary[instance] = self.old
+        state.tally[:], state.largest_at[:], state.failing[:] = self._saved
+        state.tag_counts, state.location_pairs = self._counts
+        for (primary, secondary), sign in ((self.new, -1.0), (self.old, 1.0)):
+            if secondary < state.count:  # the tables grow with the square of the nodes: only what changed is put back
+                state.peers[secondary, primary] += sign * reserved
+                state.peers_by_primary[primary, secondary] += sign * reserved
 
 
-def best(state: State, moves: Iterable[Move]) -> tuple[Move, float] | None:
-    """The best move and the score after it; None without moves.  `moves` come in the order of search."""
-    found: tuple[Move, float] | None = None
+def best(state: State, moves: Sequence[Move]) -> Trial:
+    """Make the best of these moves; they come in the order of search."""
+    if len(moves) == 1:
+        return Trial(state, moves[0])
+    scores = []
     for move in moves:
-        value = after(state, move)
-        if found is None or value < found[1]:
-            found = (move, value)
-    return found
-
-
-def after(state: State, move: Move) -> float:
-    """The score that a move would lead to; the state is as before."""
-    saved = {name: value.copy() for name, value in vars(state).items()
-             if isinstance(value, np.ndarray) and name not in TABLES}
-    old, new = make(state, move)
-    value = score(state)
-    restore(state, old, new, state.amounts.reserved[move.instance])
-    for name, array in saved.items():
-        setattr(state, name, array)
-    return value
-
-
-def restore(state: State, old: tuple[int, int], new: tuple[int, int], reserved: float) -> None:
-    """Undo what a move did to the tables."""
-    for (primary, secondary), sign in ((new, -1.0), (old, 1.0)):
-        if secondary < state.count:
-            state.peers[secondary, primary] += sign * reserved
-            state.peers_by_primary[primary, secondary] += sign * reserved
+        trial = Trial(state, move)
+        trial.undo()
+        scores.append(trial.score)
+    return Trial(state, moves[scores.index(min(scores))])

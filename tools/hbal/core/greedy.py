@@ -40,13 +40,9 @@ class Greedy:
         """Each step as soon as it is found."""
         rounds = Rounds(self.state, self.rules)
         while self.taken != self.stop.max_length and self.score - self.optimum > self.stop.min_score:
-            found = rounds.best()
-            if found is None:
+            step = rounds.step(lambda value: self.stop.worth_it(self.score, value))
+            if step is None:
                 return
-            move, value = found
-            if not self.stop.worth_it(self.score, value):
-                return
-            old, new = rounds.take(move)
-            self.score = value
+            self.score = step.score
             self.taken += 1
-            yield Step(move, old, new, value)
+            yield step

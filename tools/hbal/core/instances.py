@@ -45,6 +45,9 @@ class Amounts(NamedTuple):
     drbd: Bools
     external: Bools
     movable: Bools
+    on_primary: Floats
+    """Tally x instance: what it adds to each of the first tallies of its primary (`arrays.TALLIES`)."""
+    on_secondary: Floats
 
     @property
     def number(self) -> int:
@@ -75,13 +78,21 @@ class Amounts(NamedTuple):
         drbd = flags([kind[1] and one.secondary >= 0 for kind, one in zip(of_kind, instances, strict=True)])
         loads = column([value for one in instances
                         for value in (one.load.cpu, one.load.memory, one.load.disk, one.load.network)])
+        loads = np.ascontiguousarray(loads.reshape(-1, 4).T) * real
+        nothing, disks, uses = np.zeros(len(memory)), disk * real, spindle_use * real
+        on_primary = np.array([
+            memory * -1.0 * running, -disks, cpus * real, *loads, uses, -memory, -disk, cpus, spindle_use,
+            nothing, nothing, nothing, memory * running, real, nothing])
+        on_secondary = np.array([
+            nothing, -disks, nothing, nothing, nothing, loads[2], nothing, uses, nothing, -disk, nothing, spindle_use,
+            nothing, nothing, nothing, nothing, nothing, real])
         return cls(
             memory=memory * running, memory_forth=memory, running=running,
             reserved=memory * (kept & real) * drbd, reserved_forth=memory * kept * drbd,
-            cpus=cpus * real, cpus_forth=cpus, disk=disk * real, disk_forth=disk,
+            cpus=cpus * real, cpus_forth=cpus, disk=disks, disk_forth=disk,
             spindles=column([value or 0 for value in spindles]),
             spindles_known=flags([value is not None for value in spindles]),
-            spindle_use=spindle_use * real, spindle_use_forth=spindle_use,
-            loads=np.ascontiguousarray(loads.reshape(-1, 4).T) * real, real=real, local=local, drbd=drbd,
+            spindle_use=uses, spindle_use_forth=spindle_use, loads=loads, real=real, local=local, drbd=drbd,
             external=flags([kind[2] for kind in of_kind]),
-            movable=flags([one.movable and one.auto_balance for one in instances]))
+            movable=flags([one.movable and one.auto_balance for one in instances]),
+            on_primary=on_primary, on_secondary=on_secondary)

@@ -15,9 +15,19 @@ from typing import NamedTuple
 import numpy as np
 
 from hbal.core import score
-from hbal.core.arrays import State
+from hbal.core.arrays import (
+    CPUS,
+    CPUS_FORTH,
+    DISK,
+    DISK_FORTH,
+    LOADS,
+    MEMORY,
+    MEMORY_FORTH,
+    SPINDLES,
+    SPINDLES_FORTH,
+    State,
+)
 from hbal.core.instances import Bools, Floats, Ints
-from hbal.core.score import PerNode
 
 PRIMARY, BOTH = "primary", "both"
 
@@ -29,7 +39,8 @@ class Plane(NamedTuple):
     weighs_on: str
     amount: Floats
     per_unit: Floats
-    values: PerNode
+    part: int
+    """Where the values of the nodes are among `score.parts`."""
     spindles: Floats | None = None
     """For exclusive storage: the amount that counts on such nodes, where `per_unit` is 0."""
     per_spindle: Floats | None = None
@@ -51,15 +62,15 @@ def planes(state: State) -> list[Plane]:
     spindles = inverse(limits.high_spindles, on & ~limits.exclusive)
     one = np.where(on, 1.0, 0.0)
     found = [
-        Plane(0.5, PRIMARY, amounts.memory, memory, score.memory_part),
+        Plane(0.5, PRIMARY, amounts.memory, memory, MEMORY),
         _disk(state, forth=False),
-        Plane(0.5, PRIMARY, amounts.cpus, cpus, score.cpu_part),
-        *(Plane(1.0, BOTH if row == 2 else PRIMARY, amounts.loads[row], one, score.load(row)) for row in range(4)),
-        Plane(0.5, BOTH, amounts.spindle_use, spindles, score.spindle_part),
-        Plane(0.5, PRIMARY, amounts.memory_forth, memory, score.memory_part_forth),
+        Plane(0.5, PRIMARY, amounts.cpus, cpus, CPUS),
+        *(Plane(1.0, BOTH if row == 2 else PRIMARY, amounts.loads[row], one, LOADS + row) for row in range(4)),
+        Plane(0.5, BOTH, amounts.spindle_use, spindles, SPINDLES),
+        Plane(0.5, PRIMARY, amounts.memory_forth, memory, MEMORY_FORTH),
         _disk(state, forth=True),
-        Plane(0.5, PRIMARY, amounts.cpus_forth, cpus, score.cpu_part_forth),
-        Plane(0.5, BOTH, amounts.spindle_use_forth, spindles, score.spindle_part_forth),
+        Plane(0.5, PRIMARY, amounts.cpus_forth, cpus, CPUS_FORTH),
+        Plane(0.5, BOTH, amounts.spindle_use_forth, spindles, SPINDLES_FORTH),
     ]
     return merged(found, state)
 
@@ -68,28 +79,57 @@ def _disk(state: State, *, forth: bool) -> Plane:
     amounts, limits = state.amounts, state.limits
     on, exclusive = limits.online, limits.exclusive
     disk = amounts.disk_forth if forth else amounts.disk
-    values = score.disk_part_forth if forth else score.disk_part
+    part = DISK_FORTH if forth else DISK
     per_unit = -inverse(limits.disk, on & ~exclusive)
     if not limits.any_exclusive:
-        return Plane(0.5, BOTH, disk, per_unit, values)
+        return Plane(0.5, BOTH, disk, per_unit, part)
     counts = np.ones(amounts.number, dtype=np.bool_) if forth else amounts.real
-    return Plane(0.5, BOTH, disk, per_unit, values, spindles=amounts.spindles * counts,
+    return Plane(0.5, BOTH, disk, per_unit, part, spindles=amounts.spindles * counts,
                  per_spindle=-inverse(limits.spindles, on & exclusive), unknown=~amounts.spindles_known & counts)
 
 
 def merged(found: Sequence[Plane], state: State) -> list[Plane]:
-    same: dict[tuple[object, ...], Plane] = {}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = [plane.values(state).tobytes() for plane in found]
-    for plane, at_nodes in zip(found, values, strict=True):
-        key = (plane.weighs_on, plane.amount.tobytes(), plane.per_unit.tobytes(), at_nodes,
-               None if plane.spindles is None else plane.spindles.tobytes(),
-               None if plane.unknown is None else plane.unknown.tobytes())
-        known = same.get(key)
-        weight = plane.weight + (known.weight if known else 0.0)
-        same[key] = Plane(weight, plane.weighs_on, plane.amount, plane.per_unit, (known or plane).values,
-                          plane.spindles, plane.per_spindle, plane.unknown)
-    return sorted(same.values(), key=lambda plane: plane.weighs_on == BOTH)
+    """The planes, those of the primary first; one in the place of all that differ by a factor only."""
+    same: dict[tuple[object, ...], tuple[Plane, float]] = {}
+    values = score.parts(state)
+    values[:, ~state.limits.online[:-1]] = 0.0
+    for plane in found:
+        shape, unit = _shape(plane, values[plane.part])
+        known, known_unit = same.get(shape, (plane, unit))
+        weight = plane.weight if known is plane else known.weight + plane.weight * unit / known_unit
+        same[shape] = known._replace(weight=weight), known_unit
+    return sorted((plane for plane, _ in same.values()), key=lambda plane: plane.weighs_on == BOTH)
+
+
+def _shape(plane: Plane, values: Floats) -> tuple[tuple[object, ...], float]:
+    """What proportional planes have in common, and the factor."""
+    if plane.spindles is not None:
+        return (plane.weighs_on, plane.amount.tobytes(), plane.per_unit.tobytes(), values.tobytes(),
+                plane.spindles.tobytes(), None if plane.unknown is None else plane.unknown.tobytes()), 1.0
+    amount, per_unit = np.abs(plane.amount).max(initial=0.0) or 1.0, np.abs(plane.per_unit).max() or 1.0
+    unit = float(amount * per_unit)
+    sizes = plane.amount / amount, plane.per_unit / per_unit, (values - values.mean()) / unit
+    return (plane.weighs_on, *((size.round(9) + 0.0).tobytes() for size in sizes)), unit
+
+
+class Spread(NamedTuple):
+    """What moves do to the weighted deviations; instances x targets but for the last one."""
+
+    rows: Ints
+    columns: Ints | None
+    """Targets; None for all nodes."""
+    becomes: Floats
+    """The primary's part when the target becomes primary."""
+    both_secondary: Floats
+    """The part of both nodes when the secondary leaves for the target."""
+    both_primary: Floats
+    """The same when the primary does."""
+    swapped: Floats
+    """By instance, the primary's part when the secondary becomes primary."""
+
+    def of(self, places: Ints) -> "Spread":
+        """Some of its rows."""
+        return Spread(self.rows[places], self.columns, *(table[places] for table in self[2:]))
 
 
 class Deviations:
@@ -102,6 +142,8 @@ class Deviations:
         self.state = state
         self.online = state.limits.online
         self.nodes_online = int(self.online.sum())
+        self.all_online = self.nodes_online == state.count
+        self.parts = [plane.part for plane in self.planes]
         self.single = sum(plane.weighs_on == PRIMARY for plane in self.planes)
         self.double = len(self.planes) - self.single
         order = [*range(len(self.planes)), *range(self.single, len(self.planes))]
@@ -115,11 +157,29 @@ class Deviations:
         self.unknown: Floats | None = None
         if any(plane.spindles is not None for plane in chosen):
             self._exclusive(chosen)
+        self.centred = np.zeros_like(self.per_unit)
+        """Values of the nodes less their mean; the last one, no node, stays 0."""
         self.leaves_secondary = np.zeros((len(chosen), 1), dtype=np.bool_)
         self.leaves_secondary[self.single:len(self.planes)] = True
         self.offsets = np.arange(len(chosen))[:, None] * self.per_unit.shape[1]
-        self._rows: Ints | None = None
-        self._of_rows = (self.amount, self.amount)
+        self.everyone = np.arange(self.amount.shape[1])
+        """All instances: asking for these very rows costs least."""
+        self._places: Ints | None = None
+        self.source = np.zeros(self.amount.shape, dtype=np.int64)
+        self.leave = np.zeros_like(self.amount)
+        self.features = self._features()
+        self.columns = self._columns()
+        self.slope = 2.0 / max(1, self.nodes_online) * (self.per_unit * (self.weights**2)[:, None])[:, :-1]
+
+    def _features(self) -> Floats:
+        """Planes x instances x features, those that meet the features of targets in `columns`; what depends on the
+        places of the instances is 0.
+        """
+        nothing = np.zeros_like(self.amount)
+        found = [self.amount, self.amount * self.amount, nothing]
+        if self.spindles is not None and self.unknown is not None:
+            found += [self.spindles, self.spindles * self.spindles, nothing, self.unknown, nothing]
+        return np.ascontiguousarray(np.stack([*found, nothing], axis=2))
 
     def _exclusive(self, chosen: list[Plane]) -> None:
         nothing, nowhere = np.zeros_like(self.amount[0]), np.zeros_like(self.per_unit[0])
@@ -129,21 +189,22 @@ class Deviations:
 
     def refresh(self) -> None:
         """Take up the state as it is now; to be called after each change of it."""
-        state, count = self.state, self.nodes_online
-        values = np.zeros((len(self.planes), state.count + 1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for row, plane in enumerate(self.planes):
-                values[row, :-1] = plane.values(state)
-        values[:, ~self.online] = 0.0
+        count = self.nodes_online
+        values = score.parts(self.state)[self.parts]
+        if not self.all_online:
+            values[:, ~self.online[:-1]] = 0.0
         self.mean = values.sum(axis=1) / count
         values -= self.mean[:, None]
-        values[:, ~self.online] = 0.0
-        self.mean_square = (np.einsum("mn,mn->m", values, values) / count)[self.order]
-        self.centred = values[self.order]
-        roots = self.weights * np.sqrt(self.mean_square)
+        if not self.all_online:
+            values[:, ~self.online[:-1]] = 0.0
+        mean_square = np.einsum("mn,mn->m", values, values) / count
+        roots = np.sqrt(mean_square) * self.weights[:len(self.planes)]
         self.root_single = float(roots[:self.single].sum())
-        self.root_double = float(roots[self.single:len(self.planes)].sum())
-        self.columns = self._columns()
+        self.root_double = float(roots[self.single:].sum())
+        self.mean_square = mean_square[self.order]
+        self.centred[:, :-1] = values[self.order]
+        self._refresh_columns()
+        self._follow()
 
     def largest(self, rows: Ints) -> Floats:
         """The most that one of these instances changes the value of a node, for each distinct plane."""
@@ -156,71 +217,79 @@ class Deviations:
         return most
 
     def _columns(self) -> Floats:
-        """Planes x features x nodes; the squared weight is in them."""
-        count, per = self.nodes_online, self.per_unit
-        features = [2.0 / count * per * self.centred, (1.0 - 1.0 / count) / count * per * per, -2.0 / count**2 * per]
-        if self.per_spindle is not None and self.unknown is not None:
+        """Planes x features x nodes, with the squared weight in them; what depends on the state is 0."""
+        count, per = max(1, self.nodes_online), self.per_unit
+        nothing = np.zeros_like(per)
+        features = [nothing, (1.0 - 1.0 / count) / count * per * per, -2.0 / count**2 * per]
+        if self.per_spindle is not None:
             per = self.per_spindle
-            features += [2.0 / count * per * self.centred, (1.0 - 1.0 / count) / count * per * per,
-                         -2.0 / count**2 * per]
-            gone = self._emptied()
-            features += [(2.0 * gone * self.centred + (1.0 - 1.0 / count) * gone * gone) / count,
-                         -2.0 / count**2 * gone]
-        features.append(np.ones_like(self.per_unit))
-        stacked: Floats = np.stack(features, axis=1)
+            features += [nothing, (1.0 - 1.0 / count) / count * per * per, -2.0 / count**2 * per, nothing, nothing]
+        stacked = np.stack([*features, np.ones_like(per)], axis=1)
         stacked *= (self.weights**2)[:, None, None]
         return np.ascontiguousarray(stacked[:, :, :-1])
+
+    def _refresh_columns(self) -> None:
+        """The features that depend on the state."""
+        np.multiply(self.slope, self.centred[:, :-1], out=self.columns[:, 0])
+        if self.per_spindle is None:
+            return
+        count, squared = self.nodes_online, (self.weights**2)[:, None]
+        gone = self._emptied()
+        for place, feature in (
+                (3, 2.0 / count * self.per_spindle * self.centred),
+                (6, (2.0 * gone * self.centred + (1.0 - 1.0 / count) * gone * gone) / count),
+                (7, -2.0 / count**2 * gone)):
+            np.multiply(feature[:, :-1], squared, out=self.columns[:, place])
 
     def _emptied(self) -> Floats:
         """What setting the free spindles to -1 does to the value of a node."""
         rows = []
         for index in self.order:
-            forth = self.planes[index].values is score.disk_part_forth
+            forth = self.planes[index].part == DISK_FORTH
             rows.append(self.state.free_spindles_forth if forth else self.state.free_spindles)
         result: Floats = (np.array(rows) + 1.0) * (0.0 if self.per_spindle is None else self.per_spindle)
         return result
 
-    def block(self, rows: Ints, columns: Ints | None) -> tuple[Floats, Floats, Floats, Floats]:
-        """What moving each of the instances does to the weighted deviations.
-
-        Returns (instances x targets): the primary's part when the target becomes primary; the part of both nodes
-        when the secondary leaves for the target, and when the primary does; and (instances) the primary's part
-        when the secondary becomes primary.
-        """
-        state = self.state
-        primary, secondary = state.primary[rows], state.secondary[rows]
-        source = np.where(self.leaves_secondary, secondary, primary) + self.offsets
-        amount, squared = self._amounts_of(rows)
-        per = self.per_unit.ravel().take(source)
-        leave = -amount * per
-        spindles = amount
-        if self.spindles is not None and self.per_spindle is not None:
-            spindles = self.spindles[:, rows]
-            leave -= spindles * self.per_spindle.ravel().take(source)
-        at_source = self.centred.ravel().take(source)
+    def block(self, rows: Ints, columns: Ints | None) -> Spread:
+        """What moving each of the instances does to the weighted deviations."""
+        secondary = self.state.secondary[rows]
+        whole = rows is self.everyone
+        chosen: Ints | slice = slice(None) if whole else rows
+        source, leave = self.source[:, chosen], self.leave[:, chosen]
+        left = self.centred.ravel().take(source)
+        left *= 2.0
+        left += leave
+        left *= leave
+        features = self.features if whole else self.features[:, rows]
         count = self.nodes_online
-        left = leave * (2.0 * at_source + leave)
-        constant = self.mean_square[:, None] + (left - leave * leave / count) / count
-        features = [amount, squared, amount * leave]
-        if self.spindles is not None and self.unknown is not None:
-            unknown = self.unknown[:, rows]
-            features += [spindles, spindles * spindles, spindles * leave, unknown, unknown * leave]
-        features.append(constant)
-        targets = self.columns if columns is None else self.columns[:, :, columns]
-        squares = np.matmul(np.array(features).transpose(1, 2, 0), targets)
+        features[:, :, -1] = self.mean_square[:, None] + (left - leave * leave * (1.0 / count)) * (1.0 / count)
+        squares = np.matmul(features, self.columns if columns is None else self.columns[:, :, columns])
         np.maximum(squares, 0.0, out=squares)
         np.sqrt(squares, out=squares)
         one, two = self.single, len(self.planes)
-        swapped = self._swap(amount, leave[:one], left[:one], secondary)
-        return (squares[:one].sum(axis=0) - self.root_single, squares[one:two].sum(axis=0) - self.root_double,
-                squares[two:].sum(axis=0) - self.root_double, swapped)
+        swapped = self._swap(self.amount[:one, chosen], leave[:one], left[:one], secondary)
+        return Spread(
+            rows, columns, squares[:one].sum(axis=0) - self.root_single,
+            squares[one:two].sum(axis=0) - self.root_double, squares[two:].sum(axis=0) - self.root_double, swapped)
 
-    def _amounts_of(self, rows: Ints) -> tuple[Floats, Floats]:
-        """The amounts of these instances and their squares; kept while the same instances are asked for."""
-        if rows is not self._rows:
-            amount = self.amount[:, rows]
-            self._rows, self._of_rows = rows, (amount, amount * amount)
-        return self._of_rows
+    def _follow(self) -> None:
+        """Take up where the instances are now: what each takes along when it leaves a node."""
+        state, known = self.state, self._places
+        here = np.array([state.primary, state.secondary])
+        moved = np.arange(here.shape[1]) if known is None else np.flatnonzero((here != known).any(axis=0))
+        self._places = here
+        if not len(moved):
+            return
+        primary, secondary = here[:, moved]
+        source = np.where(self.leaves_secondary, secondary, primary) + self.offsets
+        amount = self.amount[:, moved]
+        leave = -amount * self.per_unit.ravel().take(source)
+        if self.spindles is not None and self.per_spindle is not None and self.unknown is not None:
+            spindles, unknown = self.spindles[:, moved], self.unknown[:, moved]
+            leave -= spindles * self.per_spindle.ravel().take(source)
+            self.features[:, moved, 5], self.features[:, moved, 7] = spindles * leave, unknown * leave
+        self.features[:, moved, 2] = amount * leave
+        self.source[:, moved], self.leave[:, moved] = source, leave
 
     def _swap(self, amount: Floats, leave: Floats, left: Floats, secondary: Ints) -> Floats:
         one, count = self.single, self.nodes_online
@@ -253,6 +322,18 @@ class Reserved:
     def largest(self, rows: Ints) -> float:
         """The most that one of these instances changes the value of a node."""
         return float(self.state.amounts.reserved[rows].max(initial=0.0) * self.per_unit.max())
+
+    def bounds(self, nodes: Ints, loss: Floats) -> Floats:
+        """What the change of the score is at least when the values of these nodes change by `loss` (0 or less) and
+        that of another one, or of the same node after that, grows.
+        """
+        count = self.nodes_online
+        at, lowest = 0.5 * self.twice[nodes], float(self.twice.min()) * 0.5
+        least = np.minimum(lowest, at + loss)
+        square = self.mean_square + (loss * (2.0 * at + loss) - loss * loss / count
+                                     - least * least * (count / max(1, count - 1))) / count
+        result: Floats = np.sqrt(np.maximum(square, 0.0)) - self.root + 0.25 * loss
+        return result
 
     def change(self, shift: Floats, square: Floats) -> Floats:
         """The change of the score when the values change by `shift` in sum, their squares by `square`."""

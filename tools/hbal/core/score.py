@@ -5,16 +5,29 @@ Sums run over the nodes in index order, one after the other, so that scores agre
 add up the same way.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from hbal import figures
-from hbal.core.arrays import State
+from hbal.core.arrays import (
+    CPUS,
+    CPUS_FORTH,
+    DISK,
+    DISK_FORTH,
+    LOADS,
+    MEMORY,
+    MEMORY_FORTH,
+    RESERVED,
+    SPINDLES,
+    SPINDLES_FORTH,
+    State,
+)
 from hbal.core.instances import Floats
 
-PerNode = Callable[[State], Floats]
+PARTS = RESERVED + 1
+"""Tallies that the deviations are made of."""
 
 
 class Metric(NamedTuple):
@@ -24,24 +37,35 @@ class Metric(NamedTuple):
     weight: float
     kind: str
     """dev, on, off or map."""
-    per_node: PerNode
+    part: int = -1
+    """The tally that a deviation is made of."""
 
 
-def memory_part(state: State) -> Floats:
-    result: Floats = state.unallocated[:-1] / state.limits.memory[:-1]
-    return result
+KINDS: tuple[tuple[str, int], ...] = (
+    ("dev", MEMORY), ("dev", DISK), ("on", -1), ("dev", RESERVED), ("off", -1), ("off", -1), ("dev", CPUS),
+    *(("dev", LOADS + place) for place in range(4)), ("on", -1), ("dev", SPINDLES), ("dev", MEMORY_FORTH),
+    ("dev", DISK_FORTH), ("dev", CPUS_FORTH), ("dev", SPINDLES_FORTH), ("on", -1), ("map", -1), ("on", -1))
+"""How each of figures.METRICS is made up."""
+
+METRICS = tuple(Metric(name, weight, *kind) for (name, weight), kind in zip(figures.METRICS, KINDS, strict=True))
+NAMES = tuple(metric.name for metric in METRICS)
+DEVIATIONS = tuple((index, metric.part) for index, metric in enumerate(METRICS) if metric.kind == "dev")
+NOT_N1, OFFLINE, OFFLINE_PRIMARIES, TAGS, LOCATION, PAIRS, RESERVED_SUM = (NAMES.index(name) for name in (
+    "n1_cnt", "offline_all_cnt", "offline_pri_cnt", "pri_tags_score", "location_score", "location_exclusion_score",
+    "reserved_mem_rtotal"))
 
 
-def memory_part_forth(state: State) -> Floats:
-    return state.free_memory_forth[:-1] / state.limits.memory[:-1]
-
-
-def disk_part(state: State) -> Floats:
-    return _disk_part(state, state.free_disk, state.free_spindles)
-
-
-def disk_part_forth(state: State) -> Floats:
-    return _disk_part(state, state.free_disk_forth, state.free_spindles_forth)
+def parts(state: State) -> Floats:
+    """What the deviations are of: tally (the first PARTS) x node.  Values that cannot be had are not finite."""
+    limits = state.limits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = state.tally[:PARTS, :-1] / limits.divisors[:, :-1]
+        if limits.speeds is not None:
+            found /= limits.speeds[:, :-1]
+        if limits.odd_disks:
+            found[DISK] = _disk_part(state, state.free_disk, state.free_spindles)
+            found[DISK_FORTH] = _disk_part(state, state.free_disk_forth, state.free_spindles_forth)
+    return found
 
 
 def _disk_part(state: State, disk: Floats, spindles: Floats) -> Floats:
@@ -55,43 +79,13 @@ def _disk_part(state: State, disk: Floats, spindles: Floats) -> Floats:
     return result
 
 
-def reserved_part(state: State) -> Floats:
-    return state.largest[0, :-1] / state.limits.memory[:-1]
-
-
-def cpu_part(state: State) -> Floats:
-    return state.used_cpus[:-1] / state.limits.cpus[:-1] / state.limits.speed[:-1]
-
-
-def cpu_part_forth(state: State) -> Floats:
-    return state.used_cpus_forth[:-1] / state.limits.cpus[:-1] / state.limits.speed[:-1]
-
-
-def spindle_part(state: State) -> Floats:
-    return state.used_spindles[:-1] / state.limits.high_spindles[:-1]
-
-
-def spindle_part_forth(state: State) -> Floats:
-    return state.used_spindles_forth[:-1] / state.limits.high_spindles[:-1]
-
-
-def load(row: int) -> PerNode:
-    def values(state: State) -> Floats:
-        return state.loads[row, :-1]
-
-    return values
-
-
 def on_node(state: State) -> Floats:
-    return (state.primaries + state.secondaries)[:-1]
+    result: Floats = (state.primaries + state.secondaries)[:-1]
+    return result
 
 
 def on_failing(state: State) -> Floats:
     return np.where(state.failing[:-1], on_node(state), 0.0)
-
-
-def primaries(state: State) -> Floats:
-    return state.primaries[:-1]
 
 
 def repeated_tags(state: State) -> Floats:
@@ -103,30 +97,22 @@ def repeated_tags(state: State) -> Floats:
     return result
 
 
-def location(state: State) -> Floats:
-    return state.location_score[:-1]
-
-
-def location_pairs(state: State) -> Floats:
-    """One number: pairs of a location and an exclusion tag beyond the first of each."""
+def location_pairs(state: State) -> float:
+    """Pairs of a location and an exclusion tag beyond the first of each."""
     pairs = state.location_pairs
-    return np.zeros(1) if pairs is None else np.array([pairs.sum() - (pairs > 0).sum()])
+    return 0.0 if pairs is None else float(pairs.sum() - (pairs > 0).sum())
 
 
-KINDS: tuple[tuple[str, PerNode], ...] = (
-    ("dev", memory_part), ("dev", disk_part), ("on", on_failing), ("dev", reserved_part), ("off", on_node),
-    ("off", primaries), ("dev", cpu_part), ("dev", load(0)), ("dev", load(1)), ("dev", load(2)), ("dev", load(3)),
-    ("on", repeated_tags), ("dev", spindle_part), ("dev", memory_part_forth), ("dev", disk_part_forth),
-    ("dev", cpu_part_forth), ("dev", spindle_part_forth), ("on", location), ("map", location_pairs),
-    ("on", reserved_part),
-)
-"""How each of figures.METRICS is made up."""
-
-METRICS = tuple(Metric(name, weight, kind, per_node)
-                for (name, weight), (kind, per_node) in zip(figures.METRICS, KINDS, strict=True))
-
-
-DEVIATIONS = tuple(index for index, metric in enumerate(METRICS) if metric.kind == "dev")
+def per_node(state: State) -> list[Floats]:
+    """Values of each metric by node, in the order of METRICS; none for the one that is no sum over nodes."""
+    of_parts = parts(state)
+    found = [np.empty(0) for _ in METRICS]
+    for index, part in DEVIATIONS:
+        found[index] = of_parts[part]
+    found[NOT_N1], found[OFFLINE], found[OFFLINE_PRIMARIES] = on_failing(state), on_node(state), state.primaries[:-1]
+    found[TAGS], found[LOCATION] = repeated_tags(state), state.location_score[:-1]
+    found[RESERVED_SUM] = of_parts[RESERVED]
+    return found
 
 
 def added(values: Floats) -> float:
@@ -143,30 +129,37 @@ def deviations(values: Floats) -> Floats:
     return result
 
 
-def components(state: State) -> list[tuple[Metric, float]]:
-    """Each metric with its value, in the order of METRICS; all 0 without online nodes."""
+def components(state: State) -> list[float]:
+    """The value of each metric, in the order of METRICS; all 0 without online nodes."""
+    values = [0.0] * len(METRICS)
     online = state.limits.online[:-1]
-    if not online.any():
-        return [(metric, 0.0) for metric in METRICS]
     every = bool(online.all())
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        values = np.array([METRICS[index].per_node(state) for index in DEVIATIONS])
-        found = dict(zip(DEVIATIONS, deviations(values if every else values[:, online]).tolist(), strict=True))
-        for index, metric in enumerate(METRICS):
-            if metric.kind == "map":
-                found[index] = float(metric.per_node(state)[0])
-            elif metric.kind == "off":
-                found[index] = 0.0 if every else added(metric.per_node(state)[~online])
-            elif metric.kind == "on":
-                found[index] = added(metric.per_node(state)[online])
-    return [(metric, found[index]) for index, metric in enumerate(METRICS)]
+    if not online.any():
+        return values
+    of_parts = parts(state) if every else parts(state)[:, online]
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = deviations(of_parts).tolist()
+    for index, part in DEVIATIONS:
+        values[index] = spread[part]
+    values[RESERVED_SUM] = added(of_parts[RESERVED])
+    if state.failing.any():
+        values[NOT_N1] = added(on_failing(state)[online])
+    if not every:
+        values[OFFLINE] = added(on_node(state)[~online])
+        values[OFFLINE_PRIMARIES] = added(state.primaries[:-1][~online])
+    if state.tag_counts is not None:
+        values[TAGS] = added(repeated_tags(state)[online])
+    values[LOCATION] = added(state.location_score[:-1][online]) if state.tags.located else 0.0
+    values[PAIRS] = location_pairs(state)
+    return values
 
 
-def total(parts: list[tuple[Metric, float]]) -> float:
-    score = 0.0
-    for metric, value in parts:
-        score += metric.weight * value
-    return score
+def total(values: Sequence[float]) -> float:
+    """The score that values of METRICS make."""
+    found = 0.0
+    for metric, value in zip(METRICS, values, strict=True):
+        found += metric.weight * value
+    return found
 
 
 def score(state: State) -> float:

@@ -36,6 +36,11 @@ class Sums:
         self.on_node = state.primaries + state.secondaries
 
     @property
+    def active(self) -> bool:
+        """Whether a move can change one of them."""
+        return self.any_offline or self.n1 or self.tagged or self.located or self.global_terms
+
+    @property
     def global_terms(self) -> bool:
         """Whether a move can change what others on untouched nodes are worth."""
         return self.state.location_pairs is not None

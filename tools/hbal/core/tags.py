@@ -28,6 +28,11 @@ class Tags(NamedTuple):
     """From x to: whether a migration is allowed."""
 
     @property
+    def located(self) -> bool:
+        """Whether the location score can be other than 0."""
+        return self.shared is not None or self.lacking is not None
+
+    @property
     def exclusive_locations(self) -> bool:
         """Whether the location-exclusion score can be other than 0."""
         return self.exclusion is not None and self.location is not None

@@ -51,7 +51,7 @@ class Result(NamedTuple):
         """The metrics of the final state."""
         from hbal.core.score import components
 
-        return [value for _, value in components(self.state)]
+        return components(self.state)
 
 
 def balance(options: Options, arguments: Sequence[str]) -> int:

@@ -249,9 +249,9 @@ def _talk(space: "Space", options: Options) -> None:
     if options.verbosity > 2:
         from hbal.core.score import components, total
 
-        parts = components(space.start)
-        table = output.coefficients([value for _, value in parts])
-        print(f"Initial coefficients: overall {output.fixed(total(parts), 8)}\n{table}", file=sys.stderr)
+        values = components(space.start)
+        print(f"Initial coefficients: overall {output.fixed(total(values), 8)}\n{output.coefficients(values)}",
+              file=sys.stderr)
     if options.verbosity > 3:
         names = [node.name for node in space.data.nodes]
         groups = ",".join(f'"{space.data.groups[group].name}"' for group in sorted(space.bad_groups))
