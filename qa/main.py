@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from qa import work
 from qa.cluster import setup
+from qa.image import build
 from qa.machines import lab, network
 from qa.scenarios import runner
-from qa.work import QaError
+from qa.work import QaError, Unavailable
 
 NODES = 3
 
@@ -47,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     chosen = command("scenarios", cmd_scenarios, "run scenarios, all or the named ones; then the machines are down")
     chosen.add_argument("names", nargs="*", metavar="NAME")
     chosen.add_argument("--keep", action="store_true", help="leave the machines up after the last or the first failed")
+    chosen.add_argument("--attempts", type=int, default=1, help="how often one that fails is tried: emulated machines "
+                        "on a busy host may be too slow (default: %(default)s)")
     chosen.add_argument("--list", action="store_true", help="only say which there are")
     command("down", cmd_down, "end the machines and remove their network")
     command("status", cmd_status, "which machines run")
@@ -78,7 +81,12 @@ def cmd_scenarios(options: argparse.Namespace) -> int:
         for name in runner.names():
             print(f"{name:<14} {runner.summary(name)}")
         return 0
-    return runner.run(options.names, count=NODES, keep=options.keep)
+    try:
+        build.prepared()
+    except Unavailable as err:
+        print(f"qa: no scenario was run: {err}")
+        return 0
+    return runner.run(options.names, count=NODES, keep=options.keep, attempts=options.attempts)
 
 
 def cmd_down(_options: argparse.Namespace) -> int:

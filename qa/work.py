@@ -23,6 +23,10 @@ class QaError(Exception):
     """A sentence for the person at the terminal."""
 
 
+class Unavailable(QaError):
+    """What the machines are made of cannot be had here: no fault of what they are to show."""
+
+
 def cache() -> Path:
     """What is costly to make and may be removed at any time: `$QA_CACHE`, else below `~/.cache/gantry`."""
     base = os.environ.get("QA_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -79,6 +83,8 @@ def install_host_packages() -> None:
     say("installing " + ", ".join(needed))
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *needed]
     env = {"DEBIAN_FRONTEND": "noninteractive"}
+    if run(install, seconds=600, may_fail=True, env=env).returncode == 0:
+        return
+    run(["apt-get", "update", "-qq"], seconds=600, may_fail=True, env=env)
     if run(install, seconds=600, may_fail=True, env=env).returncode != 0:
-        run(["apt-get", "update", "-qq"], seconds=600, env=env)
-        run(install, seconds=600, env=env)
+        raise Unavailable(f"the Debian packages {' '.join(needed)} cannot be installed; see `{' '.join(install)}`")

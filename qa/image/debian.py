@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from qa import work
-from qa.work import QaError
+from qa.work import Unavailable
 
 SUITE = "bookworm"
 PACKAGES = ("python3", "openssh-server", "iproute2", "lvm2", "drbd-utils", "qemu-system-x86", "qemu-utils", "kmod",
@@ -28,7 +28,7 @@ def folder() -> Path:
     done = work.run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(partial)],
                     seconds=_SECONDS, may_fail=True, log=log)
     if done.returncode != 0:
-        raise QaError(f"debootstrap failed with exit status {done.returncode}; see {log}")
+        raise Unavailable(f"debootstrap failed with exit status {done.returncode}; see {log}")
     for lists in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(partial / lists, ignore_errors=True)
     partial.rename(made)

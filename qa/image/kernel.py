@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from qa import work
+from qa.work import Unavailable
 from vcluster import guestkit, initramfs
 
 EARLY = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"]
@@ -30,7 +31,10 @@ def fetched() -> tuple[Path, Path]:
         partial = kept.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=work.cache()) as scratch:
-            kernel, modules = guestkit.find_kernel(Path(scratch))
+            try:
+                kernel, modules = guestkit.find_kernel(Path(scratch))
+            except guestkit.GuestKitError as err:
+                raise Unavailable(str(err)) from err
             partial.mkdir()
             shutil.copy(kernel, partial / kernel.name)
             shutil.copytree(modules, partial / modules.name, symlinks=True,
