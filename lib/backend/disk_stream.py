@@ -4,7 +4,6 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from gantry.backend import disk_data, frames, peer_stream, transfer
@@ -17,7 +16,7 @@ Progress = Callable[[float, str], None]
 
 def disk_receive(*, disk: Disk, source: str, listen: str, port: int, progress: Progress) -> None:
     progress(0.0, f"waiting for {disk.size} MiB")
-    with _failing(disk), peer_stream.met(source, listen, port, progress) as stream, \
+    with peer_stream.met(source, listen, port, progress) as stream, \
             transfer.received(stream, _told(disk)) as incoming, disk_data.opened(disk, os.O_WRONLY) as handle:
         _take(handle, incoming, disk, progress)
         os.fsync(handle)
@@ -31,7 +30,7 @@ def disk_send(*, disk: Disk, target: str, host: str, port: int, compress: str, p
             progress(offset / total, f"sending, {offset // MIB} of {disk.size} MiB")
             yield block
 
-    with _failing(disk), disk_data.opened(disk, os.O_RDONLY) as handle, \
+    with disk_data.opened(disk, os.O_RDONLY) as handle, \
             peer_stream.reached(target, host, port) as stream:
         transfer.send(stream, _told(disk), blocks(handle), compress)
     progress(1.0, f"{disk.size} MiB sent")
@@ -52,12 +51,3 @@ def _take(handle: int, incoming: Iterator[frames.Piece], disk: Disk, progress: P
         progress(reached / total, f"receiving, {reached // MIB} of {disk.size} MiB")
     if reached != total:
         raise StorageError(detail=f"{reached // MIB} MiB were sent instead of the {disk.size} MiB of the disk")
-
-
-@contextmanager
-def _failing(disk: Disk) -> Iterator[None]:
-    """What goes wrong with the connection becomes a sentence."""
-    try:
-        yield
-    except OSError as err:
-        raise StorageError(detail=f"disk {disk.uuid} could not be copied: {err}") from err

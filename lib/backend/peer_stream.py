@@ -30,7 +30,11 @@ def met(peer: str, listen: str, port: int, progress: Progress, *,
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     deadline = clock.SYSTEM.now() + MEET_SECONDS
     family = socket.AF_INET6 if ":" in listen else socket.AF_INET
-    with closing(socket.create_server((listen, port), family=family)) as server:
+    try:
+        listener = socket.create_server((listen, port), family=family)
+    except OSError as err:
+        raise StorageError(detail=f"cannot listen at {listen} port {port}: {err.strerror}") from err
+    with closing(listener) as server:
         server.settimeout(0.5)
         while True:
             progress(0.0, "waiting for the other node")
@@ -69,7 +73,12 @@ def reached(peer: str, host: str, port: int, *, stall: float = STALL_SECONDS) ->
 
     if not retry.wait_for(call, seconds=MEET_SECONDS, waits=retry.growing(0.05, most=1.0)):
         raise StorageError(detail=f"{host} port {port} cannot be reached")
-    with context.wrap_socket(found[0]) as stream:
+    try:
+        secure = context.wrap_socket(found[0])
+    except OSError as err:
+        found[0].close()
+        raise StorageError(detail=f"who answers at {host} port {port} is no node of this cluster: {err}") from err
+    with secure as stream:
         if not _is(stream, peer):
             raise StorageError(detail=f"who answers at {host} port {port} is not the node that is meant ({peer})")
         _settle(stream, stall)

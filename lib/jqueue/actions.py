@@ -188,7 +188,9 @@ class Actor:
         return result
 
     async def _several(self, action: Several, doing: Doing) -> Any:
-        """All at once.  Changes of the configuration among them come first, together."""
+        """All at once.  Changes of the configuration among them come first, together.  What failed first is raised:
+        the others may have failed for that.
+        """
         config = [item for item in action.actions if isinstance(item, (Put, Update, Delete))]
         if config and len(config) == len(action.actions):
             await self._change(config, doing)
@@ -205,13 +207,18 @@ class Actor:
                     doing.watch(sum(fractions.values()) / len(fractions), message)
             return seen
 
-        ends = await asyncio.gather(*(
-            self.do(item, dataclasses.replace(doing, key=f"{doing.key}.{place}", record=None, watch=watch(place)))
-            for place, item in others), return_exceptions=True)
         results: list[Any] = [None] * len(action.actions)
-        for (place, _), end in zip(others, ends, strict=True):
-            results[place] = end
-        failed = [end for end in ends if isinstance(end, BaseException)]
+        failed: list[BaseException] = []
+
+        async def one(place: int, item: Action) -> None:
+            own = dataclasses.replace(doing, key=f"{doing.key}.{place}", record=None, watch=watch(place))
+            try:
+                results[place] = await self.do(item, own)
+            except BaseException as err:
+                failed.append(err)
+                raise
+
+        await asyncio.gather(*(one(place, item) for place, item in others), return_exceptions=True)
         if failed:
             raise min(failed, key=lambda err: (not isinstance(err, Halt), isinstance(err, JobCanceled)))
         return results

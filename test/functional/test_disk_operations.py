@@ -36,3 +36,29 @@ def test_a_mirror_is_grown_moved_and_converted(cluster: DiskCluster) -> None:
     cluster.matches()
     cluster.verify()
     cluster.remove("web1")
+
+
+def test_an_export_is_made_of_snapshots_and_comes_back(cluster: DiskCluster) -> None:
+    cluster.add("web1", node="node1", disk_template="plain", disks=[{"size": 8}, {"size": 4}])
+    places = {item["size"]: item["lvm"] for item in cluster.rows("disks")["disks"].values()}
+    for size, place in places.items():
+        with (cluster.paths("node1").devices / place["vg"] / place["lv"]).open("r+b") as file:
+            file.seek(2 << 20)
+            file.write(f"written on {size}".encode())
+    said = cluster.gnt("gnt-backup", "export", "--noshutdown", "-n", "node2", "web1")
+    assert said.count("making a snapshot") == said.count("removing the snapshot") == 2
+    cluster.matches()
+    cluster.gnt("gnt-backup", "import", "-t", "drbd", "-n", "node3:node1", "--src-dir=web1", "web2")
+    found = {item["size"]: item["drbd"]["ends"] for item in cluster.rows("disks")["disks"].values() if "drbd" in item}
+    names = {uuid: node["name"] for uuid, node in cluster.rows("nodes")["nodes"].items()}
+    for size, ends in found.items():
+        for end in ends:
+            content = (cluster.paths(names[end["node"]]).devices / end["data"]["vg"] / end["data"]["lv"]).read_bytes()
+            assert content[2 << 20:].startswith(f"written on {size}".encode()), names[end["node"]]
+    assert len(found) == 2
+    cluster.matches()
+    cluster.nothing_left()
+    cluster.verify()
+    cluster.gnt("gnt-backup", "remove", "web1")
+    for name in ("web1", "web2"):
+        cluster.remove(name)

@@ -139,6 +139,16 @@ def test_several_at_once_fail_together_and_give_a_list():
     bench(main, node)
 
 
+def test_of_several_the_first_failure_is_told():
+    """The others may have failed for that: here the one that is asked again and again."""
+    async def main(made):
+        made.nodes.down.add("node-1")
+        does("bad", Plan(steps=(Step(title="", action=Several(actions=[call(1, 11), call(2, 12)])),)))
+        job = await made.run(op("bad"))
+        assert job.ops[0].result == ["OpExecError", ["node node-2: refuses 12"]]
+    bench(main, Node(bad={12}))
+
+
 def test_a_node_that_is_starting_is_asked_again():
     node = Node()
 
