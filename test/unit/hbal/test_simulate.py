@@ -9,7 +9,7 @@ from hbal.model import AllocPolicy
 
 
 def test_groups_and_their_nodes() -> None:
-    data = simulate.load(["p,2,1T,3G,4,2,True", "a,1,1t,3g,8"])
+    data = simulate.load(["a,1,1t,3g,8", "p,2,1T,3G,4,2,True"])
     assert [(group.name, group.uuid, group.alloc_policy) for group in data.groups] == [
         ("group-01", "fake-uuid-01", AllocPolicy.PREFERRED), ("group-02", "fake-uuid-02", AllocPolicy.LAST_RESORT)]
     assert [node.name for node in data.nodes] == ["node-01-001", "node-01-002", "node-02-001"]
@@ -21,7 +21,7 @@ def test_groups_and_their_nodes() -> None:
 
 
 def test_an_empty_group_takes_no_master() -> None:
-    assert [node.master for node in simulate.load(["u,0,1,1,1", "preferred,1,1,1,1"]).nodes] == [True]
+    assert [node.master for node in simulate.load(["preferred,1,1,1,1", "u,0,1,1,1"]).nodes] == [True]
 
 
 @pytest.mark.parametrize(("spec", "complaint"), [

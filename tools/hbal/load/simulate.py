@@ -12,10 +12,12 @@ MOST_NODES = 1_000_000
 
 
 def load(specs: Sequence[str]) -> ClusterData:
-    """One group for each spec; everything is free, the first node of all is the master."""
+    """One group for each spec, the last one first, which is how operators know it; everything is free, the first
+    node of all is the master.
+    """
     groups: list[Group] = []
     nodes: list[Node] = []
-    for number, spec in enumerate(specs, start=1):
+    for number, spec in enumerate(reversed(specs), start=1):
         group, members = _group(spec, number, first=not nodes)
         groups.append(group)
         nodes += members

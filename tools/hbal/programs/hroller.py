@@ -121,9 +121,10 @@ def _moves(data: ClusterData, one: "Reboot") -> Iterator[str]:
 
 
 def _shown(graph: colouring.Graph) -> str:
-    last = max(graph)
-    rows = ",".join(f"({node},[{','.join(map(str, graph.get(node, [])))}])" for node in range(last + 1))
-    return f"array (0,{last}) [{rows}]"
+    first, last = min(graph), max(graph)
+    rows = ",".join(f"({node},[{','.join(map(str, reversed(graph.get(node, []))))}])"
+                    for node in range(first, last + 1))
+    return f"array ({first},{last}) [{rows}]"
 
 
 def _save(data: ClusterData, prefix: str) -> None:
