@@ -121,7 +121,7 @@ class ClusterVerifyGroupUnit(LogicalUnit[ClusterVerifyGroup, bool], op=ClusterVe
         report.add_all(verify_checks.check_strangers(config, seen))
         report.title("Verifying orphan volumes")
         report.add_all(verify_checks.check_orphan_disks(config, seen))
-        report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes, seen.passing))
+        report.add_all(verify_storage.check_volumes(config, seen.volumes, seen.nodes))
         report.add_all(verify_storage.check_physical(config, self.op.group_name, seen.physical))
         report.add_all(verify_storage.check_drbd(config, dict(verify_checks.answers_of(seen.reports))))
         if "nplusone_mem" not in self.op.skip_checks:

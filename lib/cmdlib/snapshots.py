@@ -25,7 +25,7 @@ LEAST_SHARE = 0.1
 MARGIN = 8
 """MiB that a snapshot has beside its changes, for the list of them."""
 RESERVED = "snapshot"
-"""Kind of the reservations of snapshots: VG and LV by a slash, or the file."""
+"""Kind of the reservations of copied files, which other groups' nodes may see as well: their paths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +48,14 @@ async def of_all(view: View, guest: steps.Guest) -> tuple[Snapshot, ...]:
 
 
 def reserves(found: Iterable[Snapshot]) -> tuple[tuple[str, str], ...]:
-    return tuple((RESERVED, place_of(item.made)) for item in found if place_of(item.made))
+    return tuple((RESERVED, item.made.file.path) for item in found if item.made.file is not None)
 
 
 def place_of(disk: Disk) -> str:
+    """What it is called on its node."""
     if disk.lvm is not None:
         return f"{disk.lvm.vg}/{disk.lvm.lv}"
-    return disk.file.path if disk.file is not None else ""
+    return disk.file.path if disk.file is not None else disk.ext.volume if disk.ext is not None else disk.uuid
 
 
 def make(guest: steps.Guest, index: int, snapshot: Snapshot) -> Step:

@@ -29,8 +29,8 @@ class Seen:
     """Answers by node UUID; a NodeError where a node did not answer.  `asked` is the master's time then.
 
     `disks`: what the nodes said of the disks that should be there; `volumes`: all logical volumes they have;
-    `physical`: physical volumes, of nodes that give each disk its own; `passing`: places of disks that jobs have for
-    a while.
+    `physical`: physical volumes, of nodes that give each disk its own; `passing`: disk files that jobs have for a
+    while.
     """
 
     nodes: tuple[Node, ...]

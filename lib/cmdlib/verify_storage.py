@@ -84,11 +84,8 @@ def check_layout(config: Config, instance: Instance) -> Iterator[Problem]:
                               f"on node {node.name}, try running gnt-cluster repair-disk-sizes")
 
 
-def check_volumes(config: Config, volumes: Volumes, nodes: Sequence[Node],
-                  passing: frozenset[str]) -> Iterator[Problem]:
-    """Nodes that cannot list their volumes, and volumes of the cluster's group that no disk owns.  `passing`: those of
-    jobs (`VG/LV`).
-    """
+def check_volumes(config: Config, volumes: Volumes, nodes: Sequence[Node]) -> Iterator[Problem]:
+    """Nodes that cannot list their volumes, and volumes of the cluster's group that no disk owns."""
     vg, reserved = config.cluster.volume_group_name, config.cluster.reserved_lvs
     for node in nodes:
         listed = volumes.get(node.uuid)
@@ -96,7 +93,7 @@ def check_volumes(config: Config, volumes: Volumes, nodes: Sequence[Node],
             yield Problem("ENODELVM", "node", node.name, f"the logical volumes cannot be listed: {listed}")
         if listed is None or isinstance(listed, NodeError):
             continue
-        known = passing | set(owners(config, node.uuid))
+        known = owners(config, node.uuid)
         for place in sorted(f"{row['vg']}/{row['name']}" for row in listed if row["vg"] == vg):
             if place not in known and not any(re.fullmatch(pattern, place) for pattern in reserved):
                 yield Problem("ENODEORPHANLV", "node", node.name, f"volume {place} is unknown", warning=True)

@@ -161,11 +161,10 @@ def test_the_configuration_of_the_export():
 def test_room_for_snapshots():
     world = running()
     world.disk_free = 100
-    unit, found, view = seen(world)
+    _, found, view = seen(world)
     [snapshot] = found.snapshots
     assert snapshot.room == 100
     assert any("100 MiB free" in line for line in view.lines)
-    assert ("snapshot", f"vg0/{snapshot.made.lvm.lv}") in unit.plan(found).reserves
     world.disk_free = 20
     with pytest.raises(NoResources, match="26 MiB are needed at least"):
         seen(world)
@@ -173,6 +172,11 @@ def test_room_for_snapshots():
     world.disk_free = 100
     with pytest.raises(NoResources):
         seen(world)
+
+
+def test_verify_knows_whose_the_copies_are():
+    unit, found, _ = seen(running("file"))
+    assert ("snapshot", found.snapshots[0].made.file.path) in unit.plan(found).reserves
 
 
 def test_hooks_and_locks():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """gnt-cluster verify: what is submitted, what is found, how it is said."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from gantry.opcodes.cluster import ClusterVerify, ClusterVerifyConfig, ClusterVe
 from support.cluster_world import ClusterWorld, config, offline, os_definition
 from support.cuts import check_every_cut, run
 from support.guest_world import DOWN, OFFLINE, UP, disk, instance
-from support.view import look, plan_of
+from support.view import FakeView, look, plan_of
 
 CONFIG_TITLES = ["* Verifying cluster config", "* Verifying cluster certificate files",
                  "* Verifying hypervisor parameters", "* Verifying all nodes belong to an existing group"]
@@ -214,6 +215,15 @@ def test_missing_and_orphaned_disks():
     assert not good
     assert lines == [f"  - ERROR:EINSTANCEMISSINGDISK:instance:web1:disk {path} is missing on node1",
                      "  - WARNING:ENODEORPHANLV:node:node2:disk file /srv/shared/old/disk0 belongs to no instance"]
+
+
+def test_copies_that_a_job_makes_are_no_orphans():
+    here = guest()
+    here.reports["n2"] = NodeReport(time=here.now(), disk_files=("/srv/shared/web9/copy",))
+    view = FakeView(here)
+    view.reservations.of_others["snapshot"] = {"/srv/shared/web9/copy"}
+    assert asyncio.run(ClusterVerifyGroupUnit(ClusterVerifyGroup(group_name="default")).check(view))
+    assert not any("copy" in line for line in view.lines)
 
 
 def test_os_definitions_that_are_broken_or_differ():
