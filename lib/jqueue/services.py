@@ -14,6 +14,7 @@ from gantry.jqueue.reserve import ReservationBook
 from gantry.jqueue.run import Halt
 from gantry.locking.manager import LockManager
 from gantry.objects.plan import Delete, Put, Update
+from gantry.utils.clock import PATIENCE
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ Row = tuple[str, str, Any | None]
 Change = Put | Update | Delete
 MasterCall = Callable[..., Awaitable[Any]]
 
-STEP_PAUSES = (0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 2.0, 3.0, 5.0, 5.0, 5.0, 5.0)
-"""Pauses in seconds between tries of a call to a node that does not answer: about 30 s together."""
+STEP_PAUSES = (0.2, 0.3, 0.5, 1.0, 1.0, 2.0, 2.0, 3.0, *[5.0] * round(4 * PATIENCE))
+"""Pauses in seconds between tries of a call to a node that does not answer: about 30 s together, on a slow machine
+more: its node daemon may be starting."""
 
 
 class JobStore(Protocol):
