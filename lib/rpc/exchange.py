@@ -7,6 +7,7 @@ The answer is `{"result": ...}` or `{"error": {error, facts, message}}`.
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +24,17 @@ TERM_HEADER, MASTER_HEADER, REQUEST_HEADER = "X-Gantry-Term", "X-Gantry-Master",
 MAX_BODY = 64 << 20
 CONNECT_MS = int(5000 * PATIENCE)
 IDLE_SECONDS = 300
+"""Connections that were not used for longer are opened anew; the server keeps them for twice as long."""
 REQUEST_TIMEOUT = 408
 """HTTP status of a request that was not carried out, because not all of it came."""
-"""Connections that were not used for longer are opened anew; the server keeps them for twice as long."""
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 # What curl says when TLS itself was refused, by us or by the other end.
 _TLS_ERRORS = frozenset({pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_ISSUER_ERROR})
 _OWN_ERRORS = frozenset({pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_CIPHER})
+
+_DETOUR = re.compile(r"(\S+) via \1(?=\s)")
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,8 @@ def reported(peer: Peer, call: CallType, data: dict[str, Any]) -> Error:
 
 
 def no_answer(peer: Peer, call: CallType, code: int, message: str) -> NodeError:
-    """What curl's error means; curl knows the node by its UUID, people do not."""
-    message = message.replace(peer.uuid, peer.address)
+    """What curl's error means; curl knows the node by its UUID and calls it by way of its address, people do not."""
+    message = _DETOUR.sub(r"\1", message.replace(peer.uuid, peer.address))
     if code in _OWN_ERRORS:
         return NodeError(node=peer.name, detail=f"{call.name} was not sent, our own certificates in "
                                                 f"{paths.here().state} do not work: {message}")
