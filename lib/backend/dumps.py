@@ -25,6 +25,8 @@ Progress = Callable[[float, str], None]
 
 SECONDS = 48 * 3600.0
 """The longest that a script may take; cancelling its task ends it at any time."""
+LEAST_FREE = 512 * MIB
+"""Bytes that an export leaves free where it is written, or 2 % of a small file system."""
 
 
 def export_send(*, dump: Dump, target: Meeting, compress: str, progress: Progress) -> int:
@@ -42,6 +44,8 @@ def export_receive(*, name: str, dump: str, source: Meeting, progress: Progress)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 for piece in incoming:
+                    if not piece.zeros:
+                        _require_room(handle, path)
                     frames.write(handle, piece, sparse=True)
                     total += len(piece.data)
                     progress(0.5, f"receiving, {total // MIB} MiB so far")
@@ -148,6 +152,15 @@ def _onto_disk(disk: Disk, incoming: Iterator[frames.Piece], progress: Progress)
             frames.write(handle, piece, sparse=sparse)
             progress(piece.offset / total, f"writing, {piece.offset // MIB} of {disk.size} MiB")
         os.fsync(handle)
+
+
+def _require_room(handle: int, path: Path) -> None:
+    """A node whose state has no room left stops working."""
+    space = os.fstatvfs(handle)
+    free, least = space.f_bavail * space.f_frsize, min(LEAST_FREE, space.f_blocks * space.f_frsize // 50)
+    if free < least:
+        raise StorageError(detail=f"there is no room for {path}: {free // MIB} MiB are free there, of which this node "
+                                  f"keeps {least // MIB} MiB for itself")
 
 
 def _plain(dump: str) -> str:

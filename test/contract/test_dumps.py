@@ -4,6 +4,7 @@
 import os
 import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,6 +161,14 @@ def test_no_room_for_the_export_is_told_at_both_ends(ends):
     ends.written().symlink_to("/dev/full")
     for end in ends.export(ends.dump(size=40), begin=False):
         assert "d1 cannot be written after 0 MiB" in str(end)
+
+
+def test_a_node_keeps_room_for_itself(ends, monkeypatch):
+    ends.define()
+    ends.file("d1").write_bytes(bytes(4 * MIB) + os.urandom(6 * MIB))
+    monkeypatch.setattr(os, "fstatvfs", lambda handle: SimpleNamespace(f_bavail=99, f_frsize=MIB, f_blocks=5000))
+    for end in ends.export(ends.dump()):
+        assert "99 MiB are free there, of which this node keeps 100 MiB for itself" in str(end)
 
 
 def test_a_snapshot_that_was_lost_is_no_export(ends, monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.definitions import remove_written, write_os
 from support.disk_cluster import DiskCluster, disk_cluster
 
 
@@ -62,3 +63,21 @@ def test_an_export_is_made_of_snapshots_and_comes_back(cluster: DiskCluster) -> 
     cluster.gnt("gnt-backup", "remove", "web1")
     for name in ("web1", "web2"):
         cluster.remove(name)
+
+
+def test_an_export_that_is_canceled_leaves_nothing(cluster: DiskCluster) -> None:
+    write_os(cluster, "slow", export='head -c 5000000 "$EXPORT_DEVICE"; sleep 600')
+    cluster.add("web1", node="node1", disk_template="plain", os_type="slow")
+    before = cluster.volumes("node1")
+    job = cluster.submit({"OP_ID": "OP_BACKUP_EXPORT", "instance_name": "web1", "target_node": "node2",
+                          "shutdown": False})
+    written = cluster.paths("node2").exports / ".web1.new"
+    cluster.until(lambda: any(written.glob("*")), what="the dump is being written")
+    assert len(cluster.volumes("node1") - before) == 1
+    cluster.gnt("gnt-job", "cancel", str(job))
+    assert cluster.wait_job(job)["status"] == "canceled"
+    assert (cluster.volumes("node1"), list(cluster.paths("node2").exports.iterdir())) == (before, [])
+    assert cluster.gnt("gnt-backup", "list", "--no-headers") == ""
+    cluster.nothing_left()
+    cluster.remove("web1")
+    remove_written(cluster)

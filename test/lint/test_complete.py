@@ -23,7 +23,6 @@ for package in (gantry.opcodes, gantry.cmdlib):
         importlib.import_module(f"{package.__name__}.{module.name}")
 
 WITHOUT_UNIT: dict[str, str] = {
-    "OP_BACKUP_PREPARE": "exports to another cluster, `mode` remote",
     "OP_TEST_DUMMY": "unit tests of other programs only: the format has it, nobody implements it",
 }
 """Opcodes of the wire format that the server refuses by name, and what they wait for.  May only lose entries."""

@@ -7,10 +7,11 @@ import pytest
 
 from gantry.cmdlib import export_ini
 from gantry.cmdlib.backup_export import BackupExportUnit
+from gantry.cmdlib.backup_prepare import BackupPrepareUnit
 from gantry.cmdlib.backup_remove import BackupRemoveUnit
 from gantry.constants import DiskTemplate
 from gantry.errors import ExecError, NoResources, NotFound, StorageError, WrongInput, WrongState
-from gantry.opcodes.backup import BackupExport, BackupRemove
+from gantry.opcodes.backup import BackupExport, BackupPrepare, BackupRemove
 from support.cuts import Runner, check_every_cut, fails_and_undoes, run
 from support.disk_world import mirrored, plain
 from support.export_world import export_world
@@ -195,6 +196,13 @@ def test_hooks_and_locks():
 def test_wrong_input(fields, why):
     with pytest.raises(WrongInput, match=why):
         export(down(), **fields)
+
+
+def test_preparing():
+    unit, found, _ = look(BackupPrepareUnit, BackupPrepare, down(), instance_name="web1", mode="local")
+    assert unit.plan(found).result is None
+    with pytest.raises(WrongInput, match="to another cluster"):
+        look(BackupPrepareUnit, BackupPrepare, down(), instance_name="web1", mode="remote")
 
 
 def test_refusals():
