@@ -78,6 +78,8 @@ def import_receive(*, dump: Dump, source: Meeting, progress: Progress) -> None:
             transfer.received(stream, {"dump": dump.name}) as incoming:
         if dump.os:
             _into_script(disk_script("import", dump), incoming, progress)
+            with disk_data.opened(dump.disk, os.O_RDONLY) as handle:
+                os.fsync(handle)
         else:
             _onto_disk(dump.disk, incoming, progress)
 

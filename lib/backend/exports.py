@@ -51,7 +51,8 @@ def export_begin(*, name: str) -> None:
     try:
         folder.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         folder.mkdir(mode=0o750)
-        sync_folder(folder.parent)
+        for above in (folder.parent, folder.parent.parent):
+            sync_folder(above)
     except OSError as err:
         raise StorageError(detail=f"the folder {folder} cannot be made: {err.strerror}") from err
 

@@ -42,14 +42,15 @@ DUMP_RATE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Exporting:
-    """`spec`: of the guest, None when it does not run.  `snapshots`: what is read instead of the disks, none when the
-    guest is down meanwhile.  `claim`: steps before its disks can be opened.  `config`: the text of the export's
-    config.ini.  `others`: nodes with an older export of the same name.
+    """`spec`: of the guest, None when it does not run; `paused`: somebody has it stand still.  `snapshots`: what is
+    read instead of the disks, none when the guest is down meanwhile.  `claim`: steps before its disks can be opened.
+    `config`: the text of the export's config.ini.  `others`: nodes with an older export of the same name.
     """
 
     guest: steps.Guest
     target: Node
     spec: VmSpec | None
+    paused: bool
     snapshots: tuple[snapshots.Snapshot, ...]
     claim: tuple[Step, ...]
     env: dict[str, Any]
@@ -61,13 +62,17 @@ class Exporting:
 
 
 class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
-    """Result: [finalized, [disk exported, ...]], all true.  The nodes' locks are shared: copying may take hours."""
+    """Result: [finalized, [disk exported, ...]], all true.  It may take hours, so others can work on the instance's
+    nodes, unless the instance is to be removed.
+    """
 
     def locks(self, view: View) -> Locks:
         instance = view.config.instance(self.op.instance_name)
-        nodes = frozenset({instance.primary_node, *view.config.secondaries_of(instance),
-                           self._target(view.config).uuid})
-        return Locks(exclusive={"instance": frozenset({instance.name})}, shared={"node": nodes, "node-res": nodes})
+        nodes = {self._target(view.config).uuid}
+        if self.op.remove_instance:
+            nodes |= {instance.primary_node, *view.config.secondaries_of(instance)}
+        return Locks(exclusive={"instance": frozenset({instance.name})},
+                     shared={"node": frozenset(nodes), "node-res": frozenset(nodes)})
 
     async def check(self, view: View) -> Exporting:
         op, config = self.op, view.config
@@ -82,7 +87,8 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
             raise WrongState(detail=f"Can't use drained node '{target.name}'")
         exports.reserve_write(view, guest.name)
         guest = await mirror.answering(view, await measure.measured(view, guest))
-        spec = await self._spec(view, guest)
+        status = await checks.status(view, guest.instance)
+        spec = await self._spec(view, guest) if status is not None else None
         await self._refuse_without_os(view, guest)
         claim: tuple[Step, ...] = ()
         if spec is None:
@@ -92,7 +98,8 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
             found = await snapshots.of_all(view, guest)
         there = {guest.node.uuid, *(node.uuid for node in guest.peers)}
         return Exporting(
-            guest=guest, target=target, spec=spec, snapshots=found, claim=claim, port=mirror.free_port(view),
+            guest=guest, target=target, spec=spec, paused=status is not None and status.state == "paused",
+            snapshots=found, claim=claim, port=mirror.free_port(view),
             env=osenv.script_env(config, guest.instance, guest.disks, debug_level=op.debug_level),
             config=export_ini.write(config, guest, clock.epoch()),
             others=tuple(node for node in await exports.holders(view, guest.name) if node.uuid != target.uuid),
@@ -132,12 +139,12 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
         guest, node, spec = seen.guest, seen.guest.node, seen.spec
         assert spec is not None  # noqa: S101 - there are snapshots of guests that run only
         made = [snapshots.make(guest, index, item) for index, item in enumerate(seen.snapshots)]
-        again = steps.begin(spec, node.uuid)
+        again = steps.begin(spec, node.uuid, paused=seen.paused)
         if self.op.shutdown:
             plan = [steps.stop(guest, timeout=self.op.shutdown_timeout, undo=again), *made,
                     Step(title=f"* starting instance {guest.name} on {guest.place}", action=again,
                          weight=steps.START_SECONDS)]
-        elif len(made) > 1 or seen.snapshots[0].copies:
+        elif not seen.paused and (len(made) > 1 or seen.snapshots[0].copies):
             plan = [_pause(guest, paused=True), *made, _pause(guest, paused=False)]
         else:
             plan = made
@@ -153,7 +160,7 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
         """The disks themselves, of a guest that is down or has been stopped for good."""
         plan: list[Step] = []
         if seen.spec is not None and self.op.remove_instance:
-            again = steps.begin(seen.spec, seen.guest.node.uuid)
+            again = steps.begin(seen.spec, seen.guest.node.uuid, paused=seen.paused)
             plan.append(steps.stop(seen.guest, timeout=self.op.shutdown_timeout, undo=again))
         return [*plan, *seen.claim, *steps.open_disks(seen.guest)]
 
@@ -190,10 +197,8 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
         if op.remove_instance and not op.shutdown:
             raise WrongInput(detail="Can not remove instance without shutting it down before")
 
-    async def _spec(self, view: View, guest: steps.Guest) -> VmSpec | None:
+    async def _spec(self, view: View, guest: steps.Guest) -> VmSpec:
         """Of the guest that runs; refuses when what is on its disks here is not the newest."""
-        if await checks.status(view, guest.instance) is None:
-            return None
         states = await view.nodes.call(guest.node.uuid, calls.disks_status, disks=list(guest.disks)) if \
             guest.mirrored else []
         for index, state in enumerate(states):

@@ -58,6 +58,16 @@ def test_a_guest_that_runs_goes_on(kind, fields):
     check(world)
 
 
+@pytest.mark.parametrize("fields", [{}, {"shutdown": False}])
+def test_a_guest_that_stands_still_is_not_set_going(fields):
+    world = running("plains")
+    world.guests["n1"]["i1"].state = "paused"
+    plan = export(world, **fields)
+    run(world, plan)
+    starts = [step.action.args["paused"] for step in plan.steps if getattr(step.action, "call", "") == "instance_start"]
+    assert (starts, world.guests["n1"]["i1"].state == "paused") == (([], True) if fields else ([True], False))
+
+
 def test_several_disks_are_of_one_moment():
     world = running("plains")
     run(world, export(world, shutdown=False))
@@ -187,6 +197,8 @@ def test_hooks_and_locks():
     assert found.hooks.env["EXPORT_NODE"] == "node3"
     assert found.hooks.env["EXPORT_DO_SHUTDOWN"] == "True"
     assert unit.locks(view).exclusive == {"instance": {"web1"}}
+    assert unit.locks(view).shared["node"] == {"n3"}, "others go on while it is copied"
+    unit, _, view = seen(down("drbd"), remove_instance=True)
     assert unit.locks(view).shared["node"] == {"n1", "n2", "n3"}
 
 
