@@ -134,8 +134,19 @@ def test_the_life_of_an_instance(cluster, admin):
         ["b"], 32, [24], "ADMIN_down")
     info = jobs.wait_until_ended(admin.instances.info("db2", static=True))[0]["db2"]
     assert info["run_state"] is None
-    jobs.wait_until_ended(admin.instances.remove("db2"))
+    assert jobs.wait_until_ended(admin.instances.prepare_export("db2", "local")) == [None]
+    assert jobs.wait_until_ended(admin.instances.export("db2", "node3", remove_instance=True)) == [[True, [True]]]
     assert status(admin, "GET", "/2/instances/db2") == 404
+    exports = admin.queries.query("export", ["node", "export"], ["==", "export", "db2"])["data"]
+    assert exports == [[[0, "node3"], [0, "db2"]]]
+    jobs.wait_until_ended(admin.instances.create("db3", None, [], [], mode="import", src_path="db2", pnode="node1",
+                                                 start=False))
+    found = admin.instances.get("db3")
+    assert (found["tags"], found["custom_beparams"]["minmem"], found["disk.sizes"], found["disk_template"]) == (
+        ["b"], 32, [24], "file")
+    jobs.wait_until_ended(admin.instances.remove_export("db2"))
+    jobs.wait_until_ended(admin.instances.remove("db3"))
+    assert status(admin, "GET", "/2/instances/db3") == 404
 
 
 def test_groups_networks_filters_and_nodes(admin):
