@@ -18,9 +18,9 @@ from gantry import paths
 from gantry.constants import LUXI_END
 from gantry.errors import LuxiError, WrongInput
 from gantry.luxi.protocol import PATH_LIMIT, decode_reply, encode_request, raw_result
-from gantry.utils.clock import SYSTEM, Clock
+from gantry.utils.clock import PATIENCE, SYSTEM, Clock
 
-CONNECT_SECONDS = 30.0
+CONNECT_SECONDS = 30.0 * PATIENCE
 CONNECT_PAUSE = 1.0
 ANSWER_SECONDS = 180.0
 TRIES = 15
