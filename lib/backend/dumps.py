@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gantry.backend import disk_data, exports, frames, peer_stream, scripts, transfer
 from gantry.backend.disk_data import BLOCK, MIB
-from gantry.backend.os import Script, disk_script
+from gantry.backend.os import disk_script
 from gantry.errors import StorageError, WrongInput
 from gantry.objects.dump import Dump, Meeting
 from gantry.objects.instance import Disk
@@ -36,7 +36,7 @@ def export_send(*, dump: Dump, target: Meeting, compress: str, progress: Progres
         return transfer.send(stream, {"dump": dump.name}, _surely(dump.disk, blocks), compress)
 
 
-def export_receive(*, name: str, dump: str, source: Meeting, progress: Progress) -> int:
+def export_receive(*, name: str, dump: str, size: int, source: Meeting, progress: Progress) -> int:
     path, total = exports.unfinished(name) / _plain(dump), 0
     with peer_stream.met(source.peer, source.host, source.port, progress, stall=SECONDS) as stream, \
             transfer.received(stream, {"dump": dump}) as incoming:
@@ -48,7 +48,7 @@ def export_receive(*, name: str, dump: str, source: Meeting, progress: Progress)
                         _require_room(handle, path)
                     frames.write(handle, piece, sparse=True)
                     total += len(piece.data)
-                    progress(0.5, f"receiving, {total // MIB} MiB so far")
+                    progress(min(0.99, total / (size * MIB)), f"receiving, {total // MIB} MiB so far")
                 os.ftruncate(handle, total)
                 os.fsync(handle)
             finally:
@@ -77,7 +77,7 @@ def import_receive(*, dump: Dump, source: Meeting, progress: Progress) -> None:
     with peer_stream.met(source.peer, source.host, source.port, progress, stall=SECONDS) as stream, \
             transfer.received(stream, {"dump": dump.name}) as incoming:
         if dump.os:
-            _into_script(disk_script("import", dump), incoming, progress)
+            _into_script(dump, incoming, progress)
             with disk_data.opened(dump.disk, os.O_RDONLY) as handle:
                 os.fsync(handle)
         else:
@@ -131,15 +131,18 @@ def _of_file(handle: int, file: Path, progress: Progress) -> Iterator[bytes]:
         progress(min(1.0, done / max(total, 1)), f"sending, {done // MIB} of {total // MIB} MiB")
 
 
-def _into_script(script: Script, incoming: Iterator[frames.Piece], progress: Progress) -> None:
+def _into_script(dump: Dump, incoming: Iterator[frames.Piece], progress: Progress) -> None:
     """A script that has read enough may end before all has come."""
+    script, total, done = disk_script("import", dump), dump.disk.size * MIB, 0
+
     def watch() -> None:
-        progress(0.5, script.message)
+        progress(min(0.99, done / total), script.message)
 
     with scripts.piped(script.argv, log=script.log, env=script.env, cwd=script.cwd, feeds=True, watch=watch) as running:
         reads = True
         for piece in incoming:
             reads = reads and running.feed(piece.data)
+            done = piece.offset + len(piece.data)
             watch()
         script.judge(running.end(SECONDS), SECONDS)
 

@@ -175,7 +175,7 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
             "dump": codec.encode(dump), "target": codec.encode(replace(here, peer=target.uuid)),
             "compress": self.op.compress})
         receive = Task(node=target.uuid, call="export_receive", args={
-            "name": guest.name, "dump": dump.name, "source": codec.encode(here)})
+            "name": guest.name, "dump": dump.name, "size": disk.size, "source": codec.encode(here)})
         return Step(title=f"* exporting {disks.shown(index, disk)} of instance {guest.name} to {target.name}",
                     action=Several(actions=[send, receive]), weight=1.0 + disk.size / DUMP_RATE)
 

@@ -437,8 +437,9 @@ def export_send(dump: Dump, target: Meeting, compress: str) -> int:
 
 
 @call(seconds=SLOW, task=True)
-def export_receive(name: str, dump: str, source: Meeting) -> int:
-    """Write what `export_send` sends into the file `dump` of an unfinished export; how many bytes."""
+def export_receive(name: str, dump: str, size: int, source: Meeting) -> int:
+    """Write what `export_send` sends, about `size` MiB, into the file `dump` of an unfinished export:
+    how many bytes."""
 
 
 @call(seconds=SLOW, task=True)

@@ -80,7 +80,8 @@ class Ends:
     def export(self, dump, *, compress="none", begin=True):
         if begin:
             self.as_node(TWO, exports.export_begin, name="web1")
-        return self.both((TWO, dumps.export_receive, {"name": "web1", "dump": "d1", "source": self.meet(ONE)}),
+        return self.both((TWO, dumps.export_receive, {"name": "web1", "dump": "d1", "size": 10,
+                                                      "source": self.meet(ONE)}),
                          (ONE, dumps.export_send, {"dump": dump, "target": self.meet(TWO), "compress": compress}))
 
     def restore(self, dump, *, compress="none"):

@@ -89,7 +89,7 @@ class ExportWorld(DiskWorld):
         self.sent[target.port] = (node, dump.name, file.content)
         return file.size
 
-    def _export_receive(self, node, name, dump, source):
+    def _export_receive(self, node, name, dump, size, source):
         content = self._come(source, dump)
         self.unfinished[node, name][dump] = content
         return len(content)
