@@ -18,6 +18,8 @@ from gantry.objects.base import Params
 from gantry.objects.instance import Nic
 
 _UNSET = "None"
+_MOST = 64
+"""Disks, and network cards, that an export may have."""
 _NIC_KEYS = ("mac", "ip", "network", "name", "mode", "link", "vlan")
 
 
@@ -129,7 +131,10 @@ def _exported_nics(own: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _count(own: Mapping[str, str], what: str) -> int:
-    return int(own.get(f"{what}_count", 0))
+    count = int(own.get(f"{what}_count", 0))
+    if not 0 <= count <= _MOST:
+        raise ValueError(f"{what}_count is {count}")
+    return count
 
 
 def _parser() -> configparser.RawConfigParser:

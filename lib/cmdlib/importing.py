@@ -95,8 +95,12 @@ def completed(view: View, op: InstanceCreate, source: Source) -> InstanceCreate:
     """The opcode with all that the export says and it does not."""
     config, said = view.config, source.said
     hypervisor = op.hypervisor or said.hypervisor or None
+    template = op.disk_template or said.disk_template or None
+    if template is not None and template not in set(DiskTemplate):
+        raise WrongInput(detail=f"{source.shown} is of an instance with disk template {template}, which is not known "
+                                "here; name another one with -t")
     given: dict[str, Any] = {
-        "disk_template": op.disk_template or said.disk_template or None, "hypervisor": hypervisor,
+        "disk_template": template, "hypervisor": hypervisor,
         "os_type": op.os_type or said.os or None, "tags": op.tags or said.tags,
         "osparams": said.osparams | dict(op.osparams),
         "osparams_private": said.osparams_private | dict(op.osparams_private or {}),
@@ -104,7 +108,7 @@ def completed(view: View, op: InstanceCreate, source: Source) -> InstanceCreate:
     if hypervisor in (None, said.hypervisor) and hypervisor in hvparams.SCHEMAS:
         schema = {name: item for name, item in hvparams.schema(hypervisor).items() if name not in hvparams.GLOBAL}
         given["hvparams"] = _known(view, said.hvparams, schema, op.hvparams) | dict(op.hvparams)
-    given["disks"] = _disks(op, source, given["disk_template"])
+    given["disks"] = _disks(op, source, template)
     given["nics"] = _nics(config, op, source)
     fields = {key: value for key, value in op.encode().items() if key != "OP_ID"}
     made = InstanceCreate(**(fields | given))

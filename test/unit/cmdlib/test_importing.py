@@ -131,7 +131,9 @@ def test_what_is_no_export():
     world = exported()
     good = world.exports["n3", "web1"]["config"]
     for text, why in (("", "Wrong export version None"), ("[export]\nversion = 1\n", "Wrong export version 1"),
-                      ("no ini", "cannot be understood"), (good.replace("disk1_size = 256", ""), "disk1_size")):
+                      ("no ini", "cannot be understood"), (good.replace("disk1_size = 256", ""), "disk1_size"),
+                      (good.replace("nic_count = 1", "nic_count = 1000000000"), "nic_count is 1000000000"),
+                      (good.replace("disk_template = plain", "disk_template = lvm"), "name another one with -t")):
         world.exports["n3", "web1"]["config"] = text
         with pytest.raises(WrongInput, match=why):
             plan(world)
