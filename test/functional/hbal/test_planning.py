@@ -27,6 +27,8 @@ CASES = [
     ("hspace-accept", "hspace", ["-t", EXTERNAL, "--disk-template", "ext", "--accept-existing-errors", *SMALL]),
     ("hspace-limits", "hspace", ["-t", MIXED, "--disk-template", "plain", "--max-cpu", "1.5", "--min-disk", "0.3",
                                  "--spindle-use", "2", "-O", "node-00-003", *SMALL]),
+    ("hspace-spindles", "hspace", ["-t", MIXED, "--disk-template", "ext", "--spindle-use", "3",
+                                   "--machine-readable", *SMALL]),
     ("hspace-shrunk", "hspace", ["-t", NARROW, "--disk-template", "plain", "--no-capacity-checks"]),
     ("hroller", "hroller", ["-t", MIXED]), ("hroller-verbose", "hroller", ["-t", MIXED, "-v"]),
     ("hroller-moves", "hroller", ["-t", MIXED, "--print-moves"]),
@@ -87,6 +89,14 @@ def test_states_are_saved(run: Run, tmp_path: Path) -> None:
                        "--disk-template", "plain")
     assert code == 1
     assert err.splitlines()[-1].endswith("such.tiered: No such file or directory")
+
+
+@pytest.mark.parametrize(("spec", "template", "lack"), [
+    ("p,1,200g,8g,8", "drbd", "Not enough"), ("u,3,200g,8g,8", "plain", "No"), ("p,0,200g,8g,8", "ext", "No")])
+def test_a_cluster_without_nodes_to_allocate_on(run: Run, spec: str, template: str, lack: str) -> None:
+    code, out, err = run("hspace", "--simulate", spec, "--disk-template", template)
+    assert (code, err) == (1, f"Error: failure during allocation: {lack} online nodes\n")
+    assert out.startswith("The cluster has ")
 
 
 def test_a_group_that_there_is_not(run: Run) -> None:

@@ -13,6 +13,7 @@ from hbal.alloc.allocate import Conditions, Solution
 from hbal.alloc.checks import Fail
 from hbal.core.arrays import State
 from hbal.core.instances import Amounts, Ints
+from hbal.errors import Error
 from hbal.model import NO_NODE, AllocPolicy, ClusterData, Disk, Instance, Spec, Status, Template
 
 MEMORY_STEP, DISK_STEP = 64, 256
@@ -84,14 +85,17 @@ class Space:
     def _pool(self) -> list[Ints]:
         """The nodes to allocate on, by group."""
         rules, state = self.rules, self.start
-        if self.bad_nodes and not (rules.accept_errors or rules.independent_groups):
-            return []
         barred = set() if rules.accept_errors else self.bad_groups
         groups = [index for index, group in enumerate(self.data.groups)
                   if index not in barred and group.alloc_policy is not AllocPolicy.UNALLOCABLE]
         found = [np.array([node for node in places.online(state) if state.nodes[node].group == group], dtype=np.int64)
                  for group in groups]
         return [nodes for nodes in found if len(nodes)]
+
+    @property
+    def closed(self) -> bool:
+        """Whether errors of the cluster forbid to allocate at all."""
+        return bool(self.bad_nodes) and not (self.rules.accept_errors or self.rules.independent_groups)
 
     def instance(self, spec: Spec, number: int) -> Instance:
         disk = Disk(spec.disk, spec.spindle_use if self.exclusive else None)
@@ -121,8 +125,7 @@ class Space:
             failures += solution.failures
             if solution.nodes and (best is None or solution.score <= best.score):
                 best = solution
-        if best is None:
-            filled.failures = failures
+        filled.failures = failures
         return index, best
 
     def _fits(self, filled: Filled, spec: Spec) -> bool:
@@ -144,9 +147,13 @@ class Space:
         return self.fill(Filled(self.start.copy()), spec)
 
     def fill(self, filled: Filled, spec: Spec) -> Filled:
-        if not self.pool:
+        """Add instances in place; raises Error where there are no nodes for even one."""
+        if self.closed:
             filled.failures = Counter({Fail.FailN1: 1})
             return filled
+        if max(map(len, self.pool), default=0) < (2 if self.rules.template.has_secondary else 1):
+            lack = "Not enough" if self.rules.template.has_secondary else "No"
+            raise Error(f"failure during allocation: {lack} online nodes")
         if not self._fits(filled, spec):
             return filled
         sizes = [max(SMALLEST_FIRST_BLOCK, int(filled.state.unallocated[:-1].sum()) // max(1, spec.memory)
@@ -191,7 +198,7 @@ class Space:
         while size is not None:
             before = len(filled.specs)
             filled = self.fill(filled, size)
-            if self._allowed(filled, 1) <= 0 or not self.pool:
+            if self._allowed(filled, 1) <= 0 or self.closed:
                 return filled
             if len(filled.specs) > before or why is None:
                 path, why = [], filled.failures

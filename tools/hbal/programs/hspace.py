@@ -120,9 +120,9 @@ def fill(options: Options, arguments: Sequence[str]) -> int:
     _talk(space, options)
     if options.print_nodes is not None:
         _nodes("Initial cluster", data, options)
-    tiers = [_asked(options.tiered_alloc, use)] if options.tiered_alloc else [
+    tiers = [_asked(options.tiered_alloc)] if options.tiered_alloc else [
         pair.max for pair in data.policy.minmax]
-    normal = _asked(options.standard_alloc, use) if options.standard_alloc else data.policy.standard
+    normal = _asked(options.standard_alloc) if options.standard_alloc else data.policy.standard
     report = _Report(space, options)
     report.head()
     tiered = space.tiered(tiers)
@@ -134,8 +134,8 @@ def fill(options: Options, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _asked(spec: AllocSpec, spindle_use: int) -> Spec:
-    return Spec(spec.memory, spec.cpus, spec.disk, 1, 1, spindle_use if spec.spindles is None else spec.spindles)
+def _asked(spec: AllocSpec) -> Spec:
+    return Spec(spec.memory, spec.cpus, spec.disk, 1, 1, 1 if spec.spindles is None else spec.spindles)
 
 
 class _Report:
