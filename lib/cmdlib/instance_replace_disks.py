@@ -180,10 +180,14 @@ def _elsewhere(view: View, index: int, disk: Disk, node: Node) -> Disk:
 
 
 def _mirrored_on(view: View, index: int, disk: Disk, primary: Node, node: Node) -> Disk:
-    """The disk with its other end on `node`; a new secret keeps the old secondary out when it comes back."""
+    """The disk with its other end on `node`.
+
+    With a new port, nobody knocks at the wrong door: neither the new secondary while the primary still waits for the
+    old one, nor the old one when it comes back.  A wrong secret would make both ends stand alone.
+    """
     assert disk.drbd is not None  # noqa: S101
     kept, given_up = disk.drbd.end(primary.uuid), disk.drbd.peer(primary.uuid)
     assert kept is not None and given_up is not None  # noqa: S101, PT018
     fresh = mirror.new_end(view, node, index, vg=given_up.data.vg, metavg=given_up.meta.vg)
     return replace(disk, nodes=(primary.uuid, node.uuid),
-                   drbd=replace(disk.drbd, ends=(kept, fresh), secret=mirror.new_secret()))
+                   drbd=mirror.new_location(view, (kept, fresh)))

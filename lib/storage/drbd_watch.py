@@ -41,7 +41,7 @@ def until_connected(sides: Sequence[Side], progress: Progress) -> None:
 
 def until_synced(sides: Sequence[Side], progress: Progress) -> None:
     began = clock.SYSTEM.now()
-    seen, since, kicked = None, began, False
+    seen, since, kicked, least = None, began, False, 0
     with command.watch(commands.events()) as events:
         while True:
             ends = _look(sides)
@@ -51,9 +51,9 @@ def until_synced(sides: Sequence[Side], progress: Progress) -> None:
             now = clock.SYSTEM.now()
             for one in rest:
                 _check(one, ends[one.minor], now - began)
-            state = [_state(ends[one.minor]) for one in sides]
-            if state != seen:
-                seen, since = state, now
+            state, left = [_state(ends[one.minor]) for one in sides], sum(end.out_of_sync for end in ends.values())
+            if state != seen or left < least:
+                seen, since, least = state, now, left
             elif now - since > STALL_SECONDS:
                 if kicked:
                     raise _stalled(rest[0], ends[rest[0].minor])
@@ -116,9 +116,9 @@ def _check(one: Side, end: End, waited: float) -> None:
         raise StorageError(detail=f"{one.shown} cannot be synchronised: {problem}")
 
 
-def _state(end: End) -> tuple[str, str, str, str, int]:
-    """What changes as long as there is progress."""
-    return end.connection, end.replication, end.disk, end.peer_disk, end.out_of_sync
+def _state(end: End) -> tuple[str, str, str, str]:
+    """What changes when there is progress.  What is out of sync grows with each write that does not get through."""
+    return end.connection, end.replication, end.disk, end.peer_disk
 
 
 def _kick(one: Side) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the driver of mirrored disks promises, on DRBD without a kernel: nodes take turns in this process."""
 
+import itertools
 import os
 import uuid
 from dataclasses import replace
@@ -541,6 +542,18 @@ def test_a_stall_is_kicked_once_and_then_told(pair, monkeypatch):
     with pytest.raises(StorageError, match="makes no progress"):
         pair.driver.wait_synced([disk], progress=quiet)
     assert kicks == [0]
+
+
+def test_what_is_written_meanwhile_is_no_progress(pair, monkeypatch):
+    disk = pair.make()
+    pair.world.cut(ADDRESS["node1"], ADDRESS["node2"])
+    monkeypatch.setattr(drbd_watch, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(drbd_watch, "LOOK_SECONDS", 0.02)
+    really, written = drbd_watch._look, itertools.count(1)
+    monkeypatch.setattr(drbd_watch, "_look", lambda sides: {
+        minor: replace(end, out_of_sync=next(written)) for minor, end in really(sides).items()})
+    with pytest.raises(StorageError, match="makes no progress"):
+        pair.driver.wait_synced([disk], progress=quiet)
 
 
 def test_a_stall_that_a_new_connection_ends(pair, monkeypatch):

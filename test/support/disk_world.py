@@ -252,6 +252,14 @@ class DiskWorld(World):
             raise StorageError(detail=f"minor {side.minor} on {node} is something else")
         device.port, device.secret, device.alone = location.port, location.secret, False
         device.peer = location.peer(node).address
+        self._knock(node, device)
+
+    def _knock(self, node, device):
+        """Whoever waits at the port for somebody else parts with the one that comes."""
+        for (there, _), other in self.devices.items():
+            if there != node and (other.end.address, other.port) == (device.peer, device.port) and \
+                    other.secret != device.secret and self._other(there, other)[1] is None:
+                device.alone = other.alone = True
 
     def _disks_assemble(self, node, disks, instance, owner_epoch):
         for disk in disks:
