@@ -24,7 +24,7 @@ setup(
     packages=["gantry", *(f"gantry.{name}" for name in find_packages("lib")),
               "hbal", *(f"hbal.{name}" for name in find_packages("tools/hbal")), "vcluster"],
     package_data={"gantry": ["py.typed"], "hbal": ["py.typed"], "vcluster": ["py.typed", "guest/*"]},
-    data_files=manual(),
+    data_files=[*manual(), ("lib/ganeti/iallocators", ["tools/hbal/iallocators/hail"])],
     install_requires=[
         "bitarray>=2.9", "cheroot>=9", "cryptography>=42", "numpy>=1.24", "paramiko>=2.12",
         "prometheus_client>=0.16", "psutil>=5.9", "pycurl>=7.45", "pyOpenSSL>=23", "pyparsing>=3.0", "simplejson>=3.18",

@@ -4,6 +4,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_states_are_saved(run: Run, tmp_path: Path) -> None:
                        "--disk-template", "plain")
     assert code == 1
     assert err.splitlines()[-1].endswith("such.tiered: No such file or directory")
+
+
+def test_hail_as_others_start_it(run: Run, tmp_path: Path) -> None:
+    """What is installed among the allocators: a program that takes a file and prints the answer."""
+    program = "from hbal.programs.hail import main\nraise SystemExit(main())"
+    (tmp_path / "hail").write_text(f"#!{sys.executable}\n{program}\n")
+    (tmp_path / "hail").chmod(0o755)
+    installed = Path(__file__).parents[3] / "tools" / "hbal" / "iallocators" / "hail"
+    done = subprocess.run([installed, REQUEST], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True,
+                          text=True, check=True)
+    assert done.stdout == run("hail", REQUEST)[1]
 
 
 @pytest.mark.parametrize(("spec", "template", "lack"), [

@@ -6,7 +6,7 @@ import pytest
 from hbal.load import text
 from hbal.maintenance import colouring, repair
 from hbal.maintenance.repair import Conflict, Record, Repair, Result
-from hbal.model import Template
+from hbal.model import Status, Template
 from hbal.programs import hroller, hspace, hsqueeze
 
 POLICY = "|128,1,1024,1,1,1|128,1,1024,1,1,1;32768,8,1048576,16,8,12|drbd,plain,ext|4.0|32.0\n"
@@ -127,3 +127,14 @@ def test_what_is_broken(tmp_path, first, second, kind):
     assert (found and found[0]) == kind
     assert data.instances[1].template is Template.PLAIN
     assert repair.needed(data, data.instances[1]) is None
+
+
+def test_only_what_runs_is_stopped_before_its_disks_are_made_anew(tmp_path):
+    nodes = [("a", 15360, 97952, "Y", ""), ("b", 16384, 97952, "M", "")]
+    data = text.load(written(tmp_path / "lost", nodes, [("i", "a", "", "plain")]))
+    found = {}
+    for status in (Status.ERROR_NODEOFFLINE, Status.ADMIN_DOWN):
+        _, opcodes = repair.needed(data, data.instances[0]._replace(status=status)) or (None, [])
+        found[status] = [str(opcode["OP_ID"]).removeprefix("OP_INSTANCE_") for opcode in opcodes]
+    assert found[Status.ADMIN_DOWN] == ["RECREATE_DISKS", "REINSTALL"]
+    assert found[Status.ERROR_NODEOFFLINE] == ["SHUTDOWN", *found[Status.ADMIN_DOWN], "STARTUP"]

@@ -95,7 +95,8 @@ class Space:
     @property
     def closed(self) -> bool:
         """Whether errors of the cluster forbid to allocate at all."""
-        return bool(self.bad_nodes) and not (self.rules.accept_errors or self.rules.independent_groups)
+        return bool(self.bad_nodes) and not (
+            self.rules.accept_errors or (self.rules.independent_groups and self.pool))
 
     def instance(self, spec: Spec, number: int) -> Instance:
         disk = Disk(spec.disk, spec.spindle_use if self.exclusive else None)

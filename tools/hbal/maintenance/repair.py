@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from hbal.model import NO_NODE, ClusterData, Instance, Template
+from hbal.model import NO_NODE, ClusterData, Instance, Status, Template
 
 PREFIX = "ganeti:watcher:autorepair:"
 PENDING, RESULT, SUSPEND = f"{PREFIX}pending:", f"{PREFIX}result:", f"{PREFIX}suspend"
@@ -121,18 +121,18 @@ def _suspended(tags: Sequence[str], now: float) -> int | None:
 
 Opcode = dict[str, object]
 
+STOPPED = frozenset({Status.ADMIN_DOWN, Status.ADMIN_OFFLINE, Status.USER_DOWN})
+"""What the status of instances that are not to run can be."""
+
 
 def needed(data: ClusterData, instance: Instance) -> tuple[Repair, list[Opcode]] | None:
     """The repair for what is broken, and the opcodes that do it."""
     primary_off = data.nodes[instance.primary].offline
     secondary_off = instance.secondary != NO_NODE and data.nodes[instance.secondary].offline
     name = instance.name
-    remade: list[Opcode] = [
-        {"OP_ID": "OP_INSTANCE_RECREATE_DISKS", "instance_name": name, "disks": [], "nodes": [], "iallocator": "hail"},
-        {"OP_ID": "OP_INSTANCE_REINSTALL", "instance_name": name, "force_variant": False}]
     if instance.template is Template.DRBD:
         if primary_off and secondary_off:
-            return Repair.REINSTALL, remade
+            return Repair.REINSTALL, _remade(instance)
         if primary_off:
             return Repair.FAILOVER, [{"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": name, "shutdown_timeout": 120,
                                       "ignore_consistency": False, "ignore_ipolicy": False, "cleanup": False}]
@@ -141,5 +141,17 @@ def needed(data: ClusterData, instance: Instance) -> tuple[Repair, list[Opcode]]
                 {"OP_ID": "OP_INSTANCE_REPLACE_DISKS", "instance_name": name, "early_release": False,
                  "ignore_ipolicy": False, "mode": "replace_new_secondary", "disks": [], "iallocator": "hail"}]
     if instance.template is Template.PLAIN and primary_off:
-        return Repair.REINSTALL, remade
+        return Repair.REINSTALL, _remade(instance)
     return None
+
+
+def _remade(instance: Instance) -> list[Opcode]:
+    """New disks and a new system; an instance that is to run is stopped before, as these ask for it, and started."""
+    name = instance.name
+    opcodes: list[Opcode] = [
+        {"OP_ID": "OP_INSTANCE_RECREATE_DISKS", "instance_name": name, "disks": [], "nodes": [], "iallocator": "hail"},
+        {"OP_ID": "OP_INSTANCE_REINSTALL", "instance_name": name, "force_variant": False}]
+    if instance.status in STOPPED:
+        return opcodes
+    return [{"OP_ID": "OP_INSTANCE_SHUTDOWN", "instance_name": name, "ignore_offline_nodes": True}, *opcodes,
+            {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": name}]
