@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Disks into exports and back: two ends in threads, real certificates, real scripts."""
 
+import errno
 import os
 import socket
 import threading
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from gantry import paths
-from gantry.backend import dumps, exports, peer_stream
+from gantry.backend import dumps, exports, frames, peer_stream
 from gantry.backend.disk_data import MIB
 from gantry.constants import DiskTemplate
 from gantry.errors import Error, StorageError
@@ -77,9 +78,8 @@ class Ends:
         thread.join()
         return ends
 
-    def export(self, dump, *, compress="none", begin=True):
-        if begin:
-            self.as_node(TWO, exports.export_begin, name="web1")
+    def export(self, dump, *, compress="none"):
+        self.as_node(TWO, exports.export_begin, name="web1")
         return self.both((TWO, dumps.export_receive, {"name": "web1", "dump": "d1", "size": 10,
                                                       "source": self.meet(ONE)}),
                          (ONE, dumps.export_send, {"dump": dump, "target": self.meet(TWO), "compress": compress}))
@@ -155,13 +155,19 @@ def test_a_script_that_fails_is_told_at_both_ends(ends):
     assert "bad dump" in str(sent)
 
 
-def test_no_room_for_the_export_is_told_at_both_ends(ends):
+def test_no_room_for_the_export_is_told_at_both_ends(ends, monkeypatch):
+    """In the midst of it, with much more to come than fits into the connection."""
+    def full(handle, piece, *, sparse):
+        if piece.offset >= 8 * MIB:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(handle, piece, sparse=sparse)
+
+    write = frames.write
+    monkeypatch.setattr(frames, "write", full)
     ends.define()
-    ends.file("d1").write_bytes(os.urandom(40 * MIB))
-    ends.as_node(TWO, exports.export_begin, name="web1")
-    ends.written().symlink_to("/dev/full")
-    for end in ends.export(ends.dump(size=40), begin=False):
-        assert "d1 cannot be written after 0 MiB" in str(end)
+    ends.file("d1").write_bytes(os.urandom(64 * MIB))
+    for end in ends.export(ends.dump(size=64)):
+        assert "d1 cannot be written after 8 MiB: No space left on device" in str(end)
 
 
 def test_a_node_keeps_room_for_itself(ends, monkeypatch):
