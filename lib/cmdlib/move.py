@@ -24,9 +24,11 @@ from gantry.objects.instance import Instance
 from gantry.objects.plan import Call, Plan, Say, Step
 from gantry.objects.vm import VmSpec
 from gantry.rpc import calls
+from gantry.utils.clock import PATIENCE, SYSTEM
+from gantry.utils.retry import growing
 
-PAUSES = (0.5, 1.0, 1.5)
-"""Seconds between questions to a primary node that does not answer, before it is taken for dead."""
+ASK_SECONDS = 8.0 * PATIENCE
+"""How long a primary node is asked that does not answer, before it is taken for dead: its daemon may be starting."""
 LINK_PAUSES = (2.0,) * 12
 """Seconds between looks at the mirrors of such a node: DRBD notices within 16 s that its peer is gone."""
 
@@ -148,16 +150,16 @@ async def source(view: View, guest: steps.Guest, target: Node, *, ignore: bool) 
         view.warn(f"Could not shutdown instance {guest.name} on node {guest.place}: it is marked offline, so it is "
                   "taken for dead")
         return False, False
-    for pause in (*PAUSES, None):  # its daemon may just be starting
+    end, waits = SYSTEM.now() + ASK_SECONDS, growing(0.5, most=2.0)
+    while True:
         try:
             return True, await checks.status(view, guest.instance) is not None
         except NodeUnreachable as err:
-            if pause is None:
+            if SYSTEM.now() >= end:
                 used = not ignore and await _used(view, guest, target)
                 checks.unreachable(view, guest.name, guest.node.uuid, err, used=used)
-            else:
-                await asyncio.sleep(pause)
-    return False, False
+                return False, False
+        await asyncio.sleep(next(waits))
 
 
 async def _used(view: View, guest: steps.Guest, target: Node) -> bool:

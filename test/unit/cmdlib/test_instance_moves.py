@@ -76,7 +76,7 @@ def test_failover_from_an_offline_node():
 
 
 def test_failover_from_a_dead_node_that_is_not_marked_offline(monkeypatch):
-    monkeypatch.setattr(move, "PAUSES", ())
+    monkeypatch.setattr(move, "ASK_SECONDS", 0.0)
     world = running()
     world.guests["n1"].clear()
     world.down = {"n1"}
@@ -85,7 +85,7 @@ def test_failover_from_a_dead_node_that_is_not_marked_offline(monkeypatch):
 
 
 def test_failover_from_a_node_that_does_not_answer_but_runs_the_guest(monkeypatch):
-    monkeypatch.setattr(move, "PAUSES", ())
+    monkeypatch.setattr(move, "ASK_SECONDS", 0.0)
     world = running()
     world.down = {"n1"}
     with pytest.raises(WrongState, match=r"Could not shutdown instance web1 on node node1.*its disks are in use"):

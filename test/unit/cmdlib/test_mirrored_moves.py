@@ -70,7 +70,7 @@ def fail_once(world, call, error):
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(move, "PAUSES", ())
+    monkeypatch.setattr(move, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(move, "LINK_PAUSES", ())
 
 

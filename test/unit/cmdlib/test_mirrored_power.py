@@ -36,7 +36,7 @@ WEB1 = {"instance_name": "web1"}
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(move, "PAUSES", ())
+    monkeypatch.setattr(move, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(move, "LINK_PAUSES", ())
 
 
