@@ -4,16 +4,22 @@
     EXPORTS/INSTANCE          the export; it has a config.ini
     EXPORTS/.INSTANCE.new     one that is being written
     EXPORTS/.INSTANCE.old     the one before, while the new one takes its place
+    EXPORTS/.INSTANCE.gone.*  what is being removed
 
 No instance's name begins with a dot, so what is half done is never taken for an export.
 """
 
+import contextlib
+import logging
 import os
+import secrets
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from gantry import paths
+from gantry.backend import task_record
 from gantry.errors import NotFound, StorageError, WrongInput
 from gantry.utils.files import sync_folder, write_atomic
 
@@ -21,6 +27,10 @@ Progress = Callable[[float, str], None]
 
 CONFIG = "config.ini"
 _LARGEST = 1 << 20
+_BOOT = ".boot"
+"""In an unfinished export: during which boot of the machine it was begun."""
+
+log = logging.getLogger(__name__)
 
 
 def export_list() -> list[str]:
@@ -51,6 +61,7 @@ def export_begin(*, name: str) -> None:
     try:
         folder.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         folder.mkdir(mode=0o750)
+        (folder / _BOOT).write_text(task_record.boot_id())
         for above in (folder.parent, folder.parent.parent):
             sync_folder(above)
     except OSError as err:
@@ -64,6 +75,7 @@ def export_drop(*, name: str) -> None:
         if old.is_dir() and not place.exists():
             os.rename(old, place)
             sync_folder(place.parent)
+        _remove(old)
         _remove(unfinished(name))
     except OSError as err:
         raise StorageError(detail=f"what was written of the export {name} cannot be removed: {err}") from err
@@ -78,6 +90,7 @@ def export_finish(*, name: str, config: str, dumps: list[str]) -> None:
         else:
             _check_whole(new, dumps)
             write_atomic(new / CONFIG, config)
+            (new / _BOOT).unlink(missing_ok=True)
             if place.exists():
                 _remove(old)
                 os.rename(place, old)
@@ -90,15 +103,26 @@ def export_finish(*, name: str, config: str, dumps: list[str]) -> None:
 
 def export_remove(*, name: str, progress: Progress) -> None:
     progress(0.0, f"removing the export {name}")
-    place, old = _place(name), _old(name)
+    place = _place(name)
     try:
-        if place.exists():
-            _remove(old)
-            os.rename(place, old)  # half removed it is no export
-            sync_folder(place.parent)
-        _remove(old)
+        _remove(place)
     except OSError as err:
         raise StorageError(detail=f"the export {place} cannot be removed: {err}") from err
+
+
+def clear_stale() -> None:
+    """At the start of the daemon: remove what was being written, or removed, when the machine went down.  An export
+    that was about to be replaced is in its place again; the rest is done in a thread, which may take a while.
+    """
+    folder = paths.here().exports
+    for new in folder.glob(".*.new") if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if (new / _BOOT).read_text() != task_record.boot_id():
+                name = new.name.removeprefix(".").removesuffix(".new")
+                log.warning("the export %s was not finished when the machine went down; it is removed", name)
+                os.rename(new, _gone(_place(name)))
+                export_drop(name=name)
+    threading.Thread(target=_remove_gone, args=(".*.gone.*",), name="exports", daemon=True).start()
 
 
 # --- places ---
@@ -125,11 +149,21 @@ def _place(name: str) -> Path:
     return paths.here().exports / name
 
 
+def _gone(place: Path) -> Path:
+    return place.with_name(f".{place.name.removeprefix('.')}.gone.{secrets.token_hex(4)}")
+
+
 def _remove(folder: Path) -> None:
-    """Harmless when it is gone."""
+    """Harmless when it is gone.  Half removed it is no export."""
     if os.path.lexists(folder):
-        shutil.rmtree(folder)
+        os.rename(folder, _gone(folder))
         sync_folder(folder.parent)
+    _remove_gone(f".{folder.name.removeprefix('.')}.gone.*")
+
+
+def _remove_gone(pattern: str) -> None:
+    for gone in paths.here().exports.glob(pattern):
+        shutil.rmtree(gone, ignore_errors=True)  # another one may be at it; what stays, stays for the next time
 
 
 def _check_whole(folder: Path, dumps: Sequence[str]) -> None:

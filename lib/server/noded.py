@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from gantry import constants, paths
-from gantry.backend import dispatch, instance, tasks
+from gantry.backend import dispatch, exports, instance, tasks
 from gantry.errors import ConfigurationError, Error
 from gantry.leader import promise
 from gantry.rpc import credentials
@@ -27,6 +27,7 @@ def serve(options: argparse.Namespace, control: daemon.Control) -> int:
     """Bind, then answer until stopped; calls under way get a few seconds to end."""
     check_certificates()
     tasks.remove_stale()
+    exports.clear_stale()
     instance.clear_dead()
     address = options.bind or own_address()
     server = NodeServer(address, options.port, dispatch.find, promise.read)

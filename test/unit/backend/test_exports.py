@@ -2,13 +2,16 @@
 """The folders of exports: what is half done is never taken for one, and the old one is there until the new one is."""
 
 import os
+import shutil
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 
 from gantry import paths
-from gantry.backend import exports
+from gantry.backend import exports, task_record
 from gantry.errors import NotFound, StorageError, WrongInput
+from gantry.utils import retry
 
 NAME = "web1.example.org"
 
@@ -64,10 +67,10 @@ def test_the_old_one_stays_until_then(folder: Path) -> None:
     assert os.listdir(folder) == [NAME]
 
 
-@pytest.mark.parametrize("cut", [0, 1])
+@pytest.mark.parametrize("cut", [0, 1, 2])
 @pytest.mark.parametrize("back", [False, True])
 def test_a_finish_that_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch, cut: int, back: bool) -> None:
-    """After no rename or one, resumed or taken back."""
+    """After no rename, one or two, resumed or taken back, as long as that can be."""
     write("old", "d1")
     finish("d1")
     write("new", "d1")
@@ -88,7 +91,7 @@ def test_a_finish_that_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch,
         exports.export_drop(name=NAME)
     else:
         finish("d1", config="[export]\ntimestamp = 2\n")
-    assert (folder / NAME / "d1").read_text() == ("old" if back else "new")
+    assert (folder / NAME / "d1").read_text() == ("old" if back and cut < 2 else "new")
     assert os.listdir(folder) == [NAME]
 
 
@@ -123,3 +126,42 @@ def test_what_is_no_name_of_an_export(folder: Path, name: str) -> None:
 def test_what_is_no_path_of_an_export(folder: Path, path: str) -> None:
     with pytest.raises(WrongInput, match="no path of an export"):
         exports.export_info(path=path)
+
+
+def settled(folder: Path) -> list[str]:
+    """What is there, once all that is to be removed has been."""
+    assert retry.wait_for(lambda: not any(".gone." in name for name in os.listdir(folder)), seconds=10,
+                          waits=repeat(0.01))
+    return sorted(os.listdir(folder))
+
+
+@pytest.mark.parametrize("exchanging", [False, True])
+def test_what_a_machine_was_writing_when_it_went_down_is_removed(
+        folder: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool) -> None:
+    write("old", "d1")
+    finish("d1")
+    write("new", "d1")
+    if exchanging:
+        os.rename(folder / NAME, folder / f".{NAME}.old")
+    exports.clear_stale()
+    assert f".{NAME}.new" in settled(folder), "the daemon was started again, the export goes on"
+    monkeypatch.setattr(task_record, "boot_id", lambda: "the next one")
+    exports.clear_stale()
+    assert settled(folder) == [NAME]
+    assert (folder / NAME / "d1").read_text() == "old"
+
+
+def test_what_was_half_removed_never_comes_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("data", "d1")
+    finish("d1")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *args, **more: None)  # the process was killed
+        exports.export_remove(name=NAME, progress=quiet)
+    assert exports.export_list() == []
+    exports.export_drop(name=NAME)
+    assert exports.export_list() == []
+    write("new", "d1")
+    finish("d1")
+    exports.clear_stale()
+    assert settled(folder) == [NAME]
+    assert sorted(os.listdir(folder / NAME)) == ["config.ini", "d1"]
