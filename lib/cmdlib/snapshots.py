@@ -22,6 +22,8 @@ COPY_RATE = 200.0
 """MiB a second that copying a disk file is expected to take, for progress."""
 LEAST_SHARE = 0.1
 """Of the size of a disk: with less room for changes no snapshot of it is begun."""
+USABLE = 0.9
+"""Of the free space of a volume group: volumes are rounded up to whole extents, and others want to grow."""
 MARGIN = 8
 """MiB that a snapshot has beside its changes, for the list of them."""
 RESERVED = "snapshot"
@@ -104,14 +106,15 @@ async def _with_room(view: View, guest: steps.Guest, made: tuple[Disk, ...]) -> 
     share = {vg: 1.0 for vg in groups}
     for unit in info.storage if info is not None else ():
         size = sum(_most(item) for item in made if item.lvm is not None and item.lvm.vg == unit.name)
-        share[unit.name] = min(1.0, unit.free / size)
+        share[unit.name] = min(1.0, USABLE * unit.free / size)
         if share[unit.name] < LEAST_SHARE:
             raise NoResources(detail=f"Not enough disk space on node {guest.place} in volume group {unit.name} for "
-                                     f"snapshots of instance {guest.name}: {int(size * LEAST_SHARE)} MiB are needed at "
-                                     f"least, {unit.free} MiB are free")
+                                     f"snapshots of instance {guest.name}: {int(size * LEAST_SHARE / USABLE)} MiB are "
+                                     f"needed at least, {unit.free} MiB are free")
         if share[unit.name] < 1.0:
-            view.warn(f"Volume group {unit.name} on node {guest.place} has {unit.free} MiB free: when instance "
-                      f"{guest.name} writes more than that while it is exported, the export fails")
+            view.warn(f"Volume group {unit.name} on node {guest.place} has {unit.free} MiB free: when more than "
+                      f"{int(share[unit.name] * size)} MiB of the disks of instance {guest.name} are written while it "
+                      "is exported, the export fails")
     return tuple(Snapshot(disk=disk, made=new, room=int(_most(new) * (share[new.lvm.vg] if new.lvm else 1.0)))
                  for disk, new in zip(guest.disks, made, strict=True))
 

@@ -179,10 +179,10 @@ def test_room_for_snapshots():
     world.disk_free = 100
     _, found, view = seen(world)
     [snapshot] = found.snapshots
-    assert snapshot.room == 100
-    assert any("100 MiB free" in line for line in view.lines)
+    assert snapshot.room == 90
+    assert any("100 MiB free: when more than 90 MiB" in line for line in view.lines)
     world.disk_free = 20
-    with pytest.raises(NoResources, match="26 MiB are needed at least"):
+    with pytest.raises(NoResources, match="29 MiB are needed at least"):
         seen(world)
     world = running("file")
     world.disk_free = 100
