@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hbal import figures
@@ -59,6 +59,7 @@ def test_division(numerator: float, denominator: float, expected: float) -> None
     assert math.isnan(figures.divided(0, 0))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000), st.integers(2, 9), st.integers(0, 25))
 def test_plain_python_and_numpy_agree(seed: int, nodes: int, instances: int) -> None:
     data = prepare(hbal_random.cluster(seed, nodes=nodes, instances=instances, groups=1))

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hbal.errors import Error, LoadError
@@ -152,6 +152,7 @@ def test_a_policy_may_name_its_group_by_uuid() -> None:
     assert text.parse(changed("group-02|128", "uuid-02|128")) == text.parse(WHOLE)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(WHOLE)))
 def test_a_truncated_file_is_understood_or_refused(length: int) -> None:
     try:
@@ -160,6 +161,7 @@ def test_a_truncated_file_is_understood_or_refused(length: int) -> None:
         assert "\n" not in str(err)  # noqa: PT017  # only some lengths fail
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.sampled_from("|,;-?.xY\n 0"))
 def test_a_garbled_file_is_understood_or_refused(place: int, letter: str) -> None:
     try:
@@ -168,6 +170,7 @@ def test_a_garbled_file_is_understood_or_refused(place: int, letter: str) -> Non
         assert str(err).startswith("failed to load data, aborting: ")  # noqa: PT017  # only some places fail
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000), st.integers(2, 8), st.integers(0, 20))
 def test_what_was_saved_loads_the_same(seed: int, nodes: int, instances: int) -> None:
     data = hbal_random.cluster(seed, nodes=nodes, instances=instances)

@@ -30,6 +30,8 @@ MEMORY, DISK, CPUS, LOADS, SPINDLES, MEMORY_FORTH, DISK_FORTH, CPUS_FORTH, SPIND
     TALLIES.index(name) for name in (
         "unallocated", "free_disk", "used_cpus", "cpu_load", "used_spindles", "free_memory_forth", "free_disk_forth",
         "used_cpus_forth", "used_spindles_forth", "reserved"))
+FEW = 64
+"""Entries of a row up to which sorting them all is the quickest way to find the largest."""
 KEPT = ("primary", "secondary", "peers", "peers_by_primary", "largest_at", "failing", "tag_counts", "location_pairs")
 """The other arrays of a state that change."""
 
@@ -308,12 +310,14 @@ class State:
 
     def _rank(self, rows: Ints) -> None:
         """Find the largest entries of these rows of `peers` anew."""
-        entries, each = self.peers[rows], np.arange(len(rows))
-        for place in range(3):
-            at = entries.argmax(axis=1)
-            self.largest[place, rows] = np.maximum(entries[each, at], 0.0)
-            self.largest_at[place, rows] = at
-            entries[each, at] = -1.0
+        entries, each = self.peers[rows], np.arange(len(rows))[:, None]
+        width = entries.shape[1]
+        if width <= FEW:
+            at = entries.argsort(axis=1)[:, :-4:-1]
+        else:
+            at = entries.argpartition(width - 3, axis=1)[:, -3:]
+            at = at[each, entries[each, at].argsort(axis=1)[:, ::-1]]
+        self.largest[:at.shape[1], rows], self.largest_at[:at.shape[1], rows] = entries[each, at].T, at.T
 
 
 def build(data: ClusterData, group: int | None = None, *, old_rule: bool = False) -> State:

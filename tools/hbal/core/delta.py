@@ -32,8 +32,8 @@ class Block:
     @cached_property
     def by_row(self) -> Floats:
         """The lowest change of each instance; to be asked for when the block does not change any more."""
-        lowest: Floats = np.minimum(self.per_target.min(axis=2).min(axis=0), self.failover)
-        return lowest
+        lowest: Floats = np.minimum.reduce(np.minimum.reduce(self.per_target, axis=2, initial=np.inf), axis=0)
+        return np.minimum(lowest, self.failover, out=lowest)
 
     @cached_property
     def lowest(self) -> float:
@@ -147,8 +147,7 @@ class Candidates:
 
     def bounds(self, spread: Spread) -> Floats:
         """By instance, what no move changes the score less than; where the candidates are `bounded`."""
-        becomes, both_secondary, both_primary = (
-            table.min(axis=1) for table in (spread.becomes, spread.both_secondary, spread.both_primary))
+        becomes, both_secondary, both_primary = np.minimum.reduce(spread.changes, axis=2)
         at_target = np.minimum(both_secondary, both_primary) + becomes
         as_secondary = np.minimum(both_secondary, both_primary + spread.swapped)
         lowest = np.minimum(np.minimum(at_target, as_secondary), spread.swapped)
@@ -160,10 +159,10 @@ class Candidates:
         rows, columns = spread.rows, spread.columns
         peers = self._peers(rows, columns)
         change, failover, loss = self._reserve(peers)
-        both_secondary, both_primary = spread.both_secondary + loss[:, None], spread.both_primary + loss[:, None]
+        both_secondary, both_primary = spread.changes[1:] + loss[:, None]
         change[0] += both_secondary
         change[2] += both_secondary
-        change[2:] += spread.becomes
+        change[2:] += spread.changes[0]
         change[3] += both_primary
         both_primary += spread.swapped[:, None]
         change[1] += both_primary

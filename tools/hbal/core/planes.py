@@ -113,23 +113,21 @@ def _shape(plane: Plane, values: Floats) -> tuple[tuple[object, ...], float]:
 
 
 class Spread(NamedTuple):
-    """What moves do to the weighted deviations; instances x targets but for the last one."""
+    """What moves do to the weighted deviations."""
 
     rows: Ints
     columns: Ints | None
     """Targets; None for all nodes."""
-    becomes: Floats
-    """The primary's part when the target becomes primary."""
-    both_secondary: Floats
-    """The part of both nodes when the secondary leaves for the target."""
-    both_primary: Floats
-    """The same when the primary does."""
+    changes: Floats
+    """Three tables of instances x targets: the primary's part when the target becomes primary; the part of both nodes
+    when the secondary leaves for the target; the same when the primary does.
+    """
     swapped: Floats
     """By instance, the primary's part when the secondary becomes primary."""
 
     def of(self, places: Ints) -> "Spread":
         """Some of its rows."""
-        return Spread(self.rows[places], self.columns, *(table[places] for table in self[2:]))
+        return Spread(self.rows[places], self.columns, self.changes[:, places], self.swapped[places])
 
 
 class Deviations:
@@ -193,14 +191,13 @@ class Deviations:
         values = score.parts(self.state)[self.parts]
         if not self.all_online:
             values[:, ~self.online[:-1]] = 0.0
-        self.mean = values.sum(axis=1) / count
+        self.mean = np.add.reduce(values, axis=1) / count
         values -= self.mean[:, None]
         if not self.all_online:
             values[:, ~self.online[:-1]] = 0.0
         mean_square = np.einsum("mn,mn->m", values, values) / count
-        roots = np.sqrt(mean_square) * self.weights[:len(self.planes)]
-        self.root_single = float(roots[:self.single].sum())
-        self.root_double = float(roots[self.single:].sum())
+        roots = (np.sqrt(mean_square) * self.weights[:len(self.planes)]).tolist()
+        self.root_single, self.root_double = sum(roots[:self.single]), sum(roots[self.single:])
         self.mean_square = mean_square[self.order]
         self.centred[:, :-1] = values[self.order]
         self._refresh_columns()
@@ -268,9 +265,13 @@ class Deviations:
         np.sqrt(squares, out=squares)
         one, two = self.single, len(self.planes)
         swapped = self._swap(self.amount[:one, chosen], leave[:one], left[:one], secondary)
-        return Spread(
-            rows, columns, squares[:one].sum(axis=0) - self.root_single,
-            squares[one:two].sum(axis=0) - self.root_double, squares[two:].sum(axis=0) - self.root_double, swapped)
+        changes = np.empty((3, *squares.shape[1:]))
+        for place, (part, root) in enumerate((
+                (squares[:one], self.root_single), (squares[one:two], self.root_double),
+                (squares[two:], self.root_double))):
+            np.add.reduce(part, axis=0, out=changes[place])
+            changes[place] -= root
+        return Spread(rows, columns, changes, swapped)
 
     def _follow(self) -> None:
         """Take up where the instances are now: what each takes along when it leaves a node."""

@@ -48,7 +48,7 @@ KINDS: tuple[tuple[str, int], ...] = (
 """How each of figures.METRICS is made up."""
 
 METRICS = tuple(Metric(name, weight, *kind) for (name, weight), kind in zip(figures.METRICS, KINDS, strict=True))
-NAMES = tuple(metric.name for metric in METRICS)
+NAMES, WEIGHTS = tuple(metric.name for metric in METRICS), tuple(metric.weight for metric in METRICS)
 DEVIATIONS = tuple((index, metric.part) for index, metric in enumerate(METRICS) if metric.kind == "dev")
 NOT_N1, OFFLINE, OFFLINE_PRIMARIES, TAGS, LOCATION, PAIRS, RESERVED_SUM = (NAMES.index(name) for name in (
     "n1_cnt", "offline_all_cnt", "offline_pri_cnt", "pri_tags_score", "location_score", "location_exclusion_score",
@@ -157,8 +157,8 @@ def components(state: State) -> list[float]:
 def total(values: Sequence[float]) -> float:
     """The score that values of METRICS make."""
     found = 0.0
-    for metric, value in zip(METRICS, values, strict=True):
-        found += metric.weight * value
+    for weight, value in zip(WEIGHTS, values, strict=True):
+        found += weight * value
     return found
 
 
