@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hbal.core.after import applied
-from hbal.core.arrays import State, build
+from hbal.core.arrays import KEPT, State, build
 from hbal.core.delta import Candidates
+from hbal.core.exact import Trial
 from hbal.core.moves import Kind, Move, Restrictions, allowed, make, placement, written
 from hbal.core.rounds import keys_below, named
 from hbal.core.score import components, deviations, optimum, score
@@ -181,3 +182,29 @@ def test_a_node_without_memory_takes_no_instance_that_is_down_either(tmp_path: P
     state = build(prepare(text.load(str(tmp_path / "data"))))
     found = {written(move, state.nodes[move.target].name) for move, _ in candidates(state, Restrictions())}
     assert found == {"f"}, "n2 is full, and no secondary either: what is down asks for memory when it starts"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_deviations_alone_bound_every_move(seed: int, tmp_path: Path) -> None:
+    state, rules = drawn(seed, tmp_path, off=f"{ORDINARY} options")
+    found = Candidates(state, rules)
+    for move, _ in candidates(state, rules)[::29]:
+        found.refresh()
+        if found.bounded:
+            spread = found.spread(found.rows)
+            some = spread.of(np.arange(0, len(found.rows), 2))
+            assert (found.bounds(spread) <= found.completed(spread).by_row + 1e-9).all()
+            assert np.allclose(found.completed(some).by_row, found.completed(spread).by_row[::2], atol=1e-9)
+        make(state, move)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trial_leaves_nothing_behind(seed: int, tmp_path: Path) -> None:
+    state, rules = drawn(seed, tmp_path)
+    before = state.copy()
+    for move, _ in candidates(state, rules)[::7]:
+        trial = Trial(state, move)
+        assert trial.score == score(state)
+        trial.undo()
+        for name in ("tally", *KEPT):
+            assert np.array_equal(getattr(state, name), getattr(before, name)), name
