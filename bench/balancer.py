@@ -4,7 +4,8 @@ its libraries, which is most of a short run); and what they reach.
 
 Clusters of four sizes (DRBD, two thirds of the nodes full).  Both methods of hbal; Debian's hbal 3.0.2 beside them
 where it is installed, on the smallest cluster (half a minute), with `--original` also on the second (a quarter of an
-hour).  The greedy search is left out at the largest size unless `--all` is given.
+hour).  The greedy search is left out at the largest size unless `--all` is given: it takes about 11 700 steps and
+more than twenty CPU minutes to end at a score of 19.23, where a plan reaches 11.4 in some two minutes.
 """
 
 import argparse
