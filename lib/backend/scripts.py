@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Running an administrator's scripts: exact environment, output in a file, and an end of all their processes."""
 
+import fcntl
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ from gantry.utils.clock import SYSTEM
 GRACE = 5.0
 """Seconds between the request to end and the end."""
 _LOOK_SECONDS = 0.5
+_NO_DIGIT = 10
 
 
 def run(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, seconds: float,
@@ -93,7 +95,7 @@ def piped(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, 
     It may tell the size of its output, in MiB, on the descriptor that EXP_SIZE_FD names.  It and its children are ended
     when the block raises.
     """
-    told, tell = os.pipe2(os.O_CLOEXEC)
+    told, tell = _size_pipe()
     try:
         try:
             process = command.start_piped(argv, log=log, env={**env, "EXP_SIZE_FD": str(tell)}, cwd=cwd, feeds=feeds,
@@ -112,6 +114,16 @@ def piped(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, 
                         pipe.close()
     finally:
         os.close(told)
+
+
+def _size_pipe() -> tuple[int, int]:
+    """(read, write): the end that the script gets has the lowest number there is, as dash takes single digits only."""
+    low, high = os.pipe2(os.O_CLOEXEC)
+    told = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _NO_DIGIT)
+    os.close(low)
+    tell = fcntl.fcntl(high, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(high)
+    return told, tell
 
 
 def _ended(process: Any, seconds: float, watch: Callable[[], None]) -> int | None:
