@@ -106,6 +106,9 @@ def test_several_at_once():
     assert [name for name, _ in placed] == ["a", "c"]
     assert [name for name, _ in failed] == ["b"]
     assert reply["info"].endswith("1 instances failed to allocate and 2 were allocated successfully")
+    assert failed[0][1].startswith("Group default (preferred): No valid allocation solutions")
+    inside = alloc.answer(message(NODES, {}, type="multi-allocate", instances=asked, group_name="default"))["result"]
+    assert inside[1][0][1].startswith("No valid allocation solutions"), "the group needs no name where it was named"
 
 
 def test_relocation_and_evacuation():

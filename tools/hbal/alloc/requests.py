@@ -147,13 +147,14 @@ def _multi_allocate(task: Task, request: MultiAllocate) -> Granted:
     group = _named_group(task, request.requests[0].group_name if request.requests else None)
     state = task.state([one.instance for one in request.requests], group)
     first = len(state.instances) - len(request.requests)
+    known = "" if group is None else _head(task, group)
     placed: list[list[Any]] = []
     failed: list[list[str]] = []
     for index, one in enumerate(request.requests, start=first):
         try:
             nodes, _ = _find(task, state, index, one, group)
         except Refused as err:
-            failed.append([one.instance.name, str(err)])
+            failed.append([one.instance.name, str(err).removeprefix(known)])
             continue
         allocate.place(state, index, nodes)
         placed.append([one.instance.name, [state.nodes[node].name for node in nodes]])
@@ -181,14 +182,13 @@ def _find(task: Task, state: State, index: int, request: Allocate, group: int | 
     lines = list(dropped)
     for one in connected:
         data = task.data.groups[one]
-        head = f"Group {data.name} ({data.alloc_policy}): "
         candidates = _candidates(task, state, one, request)
         if len(candidates) < request.required_nodes:
             why = "No online nodes" if request.required_nodes == 1 else "Not enough online nodes"
             lines.append(why if group is not None else f"Group {data.name}: error {why}")
             continue
         solution = _solve(task, state, index, candidates, request.required_nodes, lonely)
-        lines.append(head + solution.log([state.nodes[node].name for node in solution.nodes]))
+        lines.append(_head(task, one) + solution.log([state.nodes[node].name for node in solution.nodes]))
         if solution.nodes and (group is not None or data.alloc_policy is not AllocPolicy.UNALLOCABLE):
             solutions.append((one, solution))
     if not solutions:
@@ -197,6 +197,12 @@ def _find(task: Task, state: State, index: int, request: Allocate, group: int | 
     if group is None:
         lines.insert(0, f"Selected group: {task.data.groups[chosen].name}")
     return solution.nodes, ", ".join(lines)
+
+
+def _head(task: Task, group: int) -> str:
+    """How what is said of a group begins."""
+    data = task.data.groups[group]
+    return f"Group {data.name} ({data.alloc_policy}): "
 
 
 def _connected(task: Task, groups: Sequence[int], request: Allocate) -> tuple[list[int], list[str]]:
