@@ -21,8 +21,9 @@ $(VENV)/.ready: setup.py tools/setup-host tools/link-tree
 cluster: setup  ## a three-node cluster on this machine with a real guest in it
 	$(BIN)/vcluster up
 
-test: setup lint  ## everything: lint, unit, contract, functional and fault tests
+test: setup lint  ## everything: lint, unit, contract, functional and fault tests, two scenarios on real machines
 	$(BIN)/pytest -q -n 2 --dist loadfile
+	QA_ROUNDS=2 qa/qa scenarios --attempts=2 kill migrate
 
 check: setup lint  ## the quick part: lint and unit tests
 	$(BIN)/pytest -q test/lint test/unit

@@ -83,6 +83,7 @@ def cmd_scenarios(options: argparse.Namespace) -> int:
         return 0
     try:
         build.prepared()
+        network.try_out()
     except Unavailable as err:
         print(f"qa: no scenario was run: {err}")
         return 0

@@ -16,6 +16,9 @@ HOST_PACKAGES = {"debootstrap": "debootstrap", "qemu-system-x86": "qemu-system-x
                  "iproute2": "ip", "e2fsprogs": "mke2fs", "kmod": "depmod", "openssh-client": "ssh-keygen"}
 """Debian package to the program that shows it is there."""
 
+MEMORY_NEEDED = 6 << 10
+"""MiB, of three machines and what this program does meanwhile."""
+
 _BEGIN = time.monotonic()
 
 
@@ -69,10 +72,18 @@ def missing() -> str:
         return "node machines need root (network namespaces, taps, debootstrap)"
     if not Path("/dev/net/tun").exists():
         return "node machines need /dev/net/tun"
+    if _available_memory() < MEMORY_NEEDED:
+        return f"node machines need {MEMORY_NEEDED >> 10} GiB of memory that nobody uses"
     if sys.version_info[:2] != (3, 11):
         return ("node machines are Debian 12 and take their Python packages from this environment, which must be "
                 f"of Python 3.11, not {sys.version_info[0]}.{sys.version_info[1]}")
     return ""
+
+
+def _available_memory() -> int:
+    """MiB."""
+    found = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
+    return int(found.split()[1]) >> 10
 
 
 def install_host_packages() -> None:

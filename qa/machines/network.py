@@ -5,8 +5,9 @@ Network 0 (10.77.0.0/24) is the cluster's, network 1 (10.78.0.0/24) the mirrored
 """
 
 from qa import work
+from qa.work import QaError, Unavailable
 
-NAMESPACE = "gantry-qa"
+NAMESPACE, TRIAL = "gantry-qa", "gantry-qa-trial"
 NETWORKS = (0, 1)
 
 
@@ -26,6 +27,19 @@ def tap(number: int, network: int) -> str:
 def inside(*argv: str) -> list[str]:
     """The command that runs `argv` in the namespace."""
     return ["ip", "netns", "exec", NAMESPACE, *argv]
+
+
+def try_out() -> None:
+    """Raises Unavailable where this host lets nobody make such networks."""
+    try:
+        work.run(["ip", "netns", "add", TRIAL], seconds=20)
+        try:
+            for argv in (["link", "add", "qa0", "type", "bridge"], ["tuntap", "add", "n1-0", "mode", "tap"]):
+                work.run(["ip", "-n", TRIAL, *argv], seconds=20)
+        finally:
+            work.run(["ip", "netns", "del", TRIAL], seconds=20)
+    except QaError as err:
+        raise Unavailable(f"network namespaces, bridges and taps cannot be made on this host: {err}") from err
 
 
 def exists() -> bool:

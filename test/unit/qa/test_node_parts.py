@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from qa import declared
-from qa.image import kernel
-from qa.machines import shell
+from qa import declared, main, work
+from qa.image import build, kernel
+from qa.machines import network, shell
+from qa.scenarios import runner
 
 
 def test_a_module_loses_its_signature_and_nothing_else():
@@ -103,3 +104,31 @@ def test_a_call_that_is_closed_while_a_thread_reads_it_lets_go_of_its_port(tmp_p
     shell.Call(tmp_path, "node1").close()
     server.close()
     connection.close()
+
+
+def unavailable(*_):
+    raise work.Unavailable("debootstrap failed")
+
+
+def test_where_the_machines_cannot_be_made_it_is_said_and_nothing_fails(monkeypatch, capsys):
+    monkeypatch.setattr(work, "missing", str)
+    monkeypatch.setattr(build, "prepared", unavailable)
+    assert main.main(["scenarios", "kill"]) == 0
+    assert capsys.readouterr().out == "qa: no scenario was run: debootstrap failed\n"
+
+
+def test_a_host_without_such_networks_is_none_for_machines(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(work.Unavailable, match="network namespaces"):
+        network.try_out()
+
+
+@pytest.mark.parametrize(("answers", "status", "said"), [
+    ([True], 0, ["passed"]), ([False, True], 0, ["FAILED", "passed"]), ([False, False], 1, ["FAILED", "FAILED"])])
+def test_a_scenario_that_fails_is_tried_again_and_both_are_told(monkeypatch, capsys, answers, status, said):
+    left = iter(answers)
+    monkeypatch.setattr(runner, "_passes", lambda *_: next(left))
+    monkeypatch.setattr(runner.setup, "up", lambda _count: None)
+    monkeypatch.setattr(runner.lab, "down", lambda: None)
+    assert runner.run(["kill"], count=3, keep=False, attempts=2) == status
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == said
