@@ -13,7 +13,7 @@ CREATE = OP_CREATE | {"instance_name": NAME, "disks": [{"size": 4}], "pnode": "n
 REMOVE = {"OP_ID": "OP_INSTANCE_REMOVE", "instance_name": NAME, "shutdown_timeout": 5}
 OF_ALL_JOBS = ("hooks_run", "store_append", "task_forget")
 """Calls that come in for every job alike: tried with one kind of job."""
-BESIDE_JOBS = ("ssconf_write", "store_snapshot", "drbd_watch")
+BESIDE_JOBS = ("ssconf_write", "store_snapshot", "drbd_watch", "rapi_files_write")
 """Calls that no job waits for: two changes that follow each other closely may share one, or need none."""
 
 
