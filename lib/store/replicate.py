@@ -85,7 +85,7 @@ class Replicator:
 
     def __init__(self, store: Store, nodes: Nodes, around: Surroundings, known: InSync, *,
                  answer_seconds: float = 4.0,
-                 pauses: Callable[[], Iterable[float]] = lambda: growing(0.5, 2, 30)) -> None:
+                 pauses: Callable[[], Iterable[float]] = lambda: growing(0.5, 2, 5)) -> None:
         self._store, self._nodes, self._around = store, nodes, around
         self._answer_seconds, self._pauses = answer_seconds, pauses
         self._number = known.number if known.term == store.term else 0

@@ -119,6 +119,11 @@ def settled(cluster):
     cluster.verify()
 
 
+def copies_agree(cluster):
+    copies = [cluster.rows("cluster", "nodes", "instances", "disks", "jobs", node=node) for node in NODES]
+    return copies[0] == copies[1] == copies[2]
+
+
 def config_is_what_jobs_made_it(cluster, load, ends):
     """The last change of each thing is there: for the cluster's parameter, the one that ended last."""
     times = dict(cluster.query("job", ["id", "end_ts"]))
@@ -128,5 +133,4 @@ def config_is_what_jobs_made_it(cluster, load, ends):
     if not load.unknown:
         now = next(iter(cluster.rows("cluster")["cluster"].values()))["candidate_pool_size"]
         assert now == max(sizes)[1]
-    copies = [cluster.rows("cluster", "nodes", "instances", "disks", "jobs", node=node) for node in NODES]
-    assert copies[0] == copies[1] == copies[2]
+    cluster.until(lambda: copies_agree(cluster), what="all copies are alike")
