@@ -76,6 +76,8 @@ def _make(count: int) -> Lab:
 
 
 def _keep(cluster: Lab) -> None:
+    """What was installed is on the disks then: a machine may lose its power right after it was resumed."""
+    cluster.each(lambda machine: machine.run("sync", seconds=_SECONDS))
     work.say("saving the ready cluster")
     lab.save(cluster, READY, {"gantry": install.key(), "count": str(len(cluster.machines))})
 
