@@ -238,6 +238,18 @@ class TestQemu:
             qemu.wait_ticks("n1", 2)
             assert "UP 00000000" not in qemu.printed("n1"), "its data are there"
 
+    def test_a_qemu_that_is_still_ending_is_waited_for(self, qemu, monkeypatch):
+        """The kernel shows no command line any more once it frees the memory of a killed process."""
+        with qemu.on("n1") as driver:
+            driver.start(qemu.spec(), qemu.disks, paused=False)
+            own = runtime.load(GUEST).process
+            really = process.arguments
+            monkeypatch.setattr(process, "arguments", lambda pid: [] if pid == own.pid else really(pid))
+            assert driver.list() == []
+            driver.start(qemu.spec(owner_epoch=4), qemu.disks, paused=False)
+            assert not process.lives(own)
+            assert driver.list()[0].owner_epoch == 4
+
     def test_a_reused_process_number_is_no_guest(self, qemu):
         with qemu.on("n1") as driver:
             driver.start(qemu.spec(), qemu.disks, paused=False)
@@ -257,7 +269,7 @@ class TestQemu:
             assert driver.list() == []
             driver.start(qemu.spec(), qemu.disks, paused=False)
             assert not process.lives(first.process)
-            assert len([1 for _, file in process.started() if GUEST in file]) == 1
+            assert [file for _, file in process.started()].count(str(files.of(GUEST).pid)) == 1
 
     def test_bad_input_is_a_sentence_and_leaves_nothing(self, qemu):
         cases = [({"kernel_path": "/no/such/kernel"}, "/no/such/kernel"), ({"kvm_path": "/no/qemu"}, "/no/qemu"),

@@ -264,6 +264,9 @@ class Kvm(Hypervisor, name="kvm"):
             runtime.forget(spec.uuid)
             return None
         own = launch.find(record) if record else process.find(files.of(spec.uuid).pid)
+        if process.dying(own):  # no list has it any more, but its disks may still be open
+            process.end(own)
+            own = None
         if record is None:
             if own is not None:
                 raise HypervisorError(detail=f"guest {spec.name} runs here, but its record is lost; shut it down first")

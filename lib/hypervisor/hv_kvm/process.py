@@ -54,6 +54,11 @@ def lives(process: ProcessId | None) -> bool:
     return identify(process.pid) == process
 
 
+def dying(process: ProcessId | None) -> bool:
+    """Whether it is ending: its memory, and with it its command line, is gone, its files may still be open."""
+    return process is not None and not arguments(process.pid) and lives(process)
+
+
 def cpu_seconds(process: ProcessId) -> float:
     fields = _stat(process.pid)
     return 0.0 if fields is None else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
