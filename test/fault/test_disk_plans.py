@@ -9,20 +9,7 @@ seconds, so only every third boundary is tried here; the units' own tests cut th
 import pytest
 
 from gantry.rpc.registry import CALLS
-from support.disk_cluster import disk_cluster
 from support.disk_operations import OP_IDS, DiskOperation
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory):
-    with disk_cluster(tmp_path_factory.mktemp("c")) as made:
-        yield made
-
-
-@pytest.fixture
-def cluster(nodes):
-    yield nodes
-    nodes.disarm()
 
 
 def some(points):

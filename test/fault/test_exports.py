@@ -8,20 +8,7 @@ off at all of them.  An import is a creation but for one step.
 import pytest
 
 from gantry.rpc.registry import CALLS
-from support.disk_cluster import disk_cluster
 from support.export_operations import TARGET, ExportOperation
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory):
-    with disk_cluster(tmp_path_factory.mktemp("c")) as made:
-        yield made
-
-
-@pytest.fixture
-def cluster(nodes):
-    yield nodes
-    nodes.disarm()
 
 
 def some(points):
@@ -29,25 +16,10 @@ def some(points):
     return [point for point in points if point.endswith(":after")][::-1][::4]
 
 
-def cut(operation, point, *, failing=""):
-    """Kill the master daemon at the point, start it again; the opcode, and how its job ended."""
-    cluster = operation.cluster
-    op = operation.prepare()
-    if failing:
-        cluster.arm("fail", failing)
-    armed = cluster.arm("kill", point)
-    job = cluster.submit_and_die(op)
-    assert job is not None
-    cluster.until(lambda: not armed.exists(), what=f"the master daemon comes to {point}", seconds=90)
-    cluster.died("gnt-masterd")
-    cluster.start("gnt-masterd")
-    return op, cluster.wait_job(job)
-
-
 def test_killed_on_the_way(cluster):
     operation = ExportOperation(cluster, "export", {})
     for point in some(operation.points_forward(operation.stored_plan())):
-        op, job = cut(operation, point)
+        op, job = operation.cut(point)
         assert job["status"] == "success", (point, job)
         operation.ended(op, job)
     cluster.verify()
@@ -57,7 +29,7 @@ def test_killed_on_the_way_back(cluster):
     operation = ExportOperation(cluster, "export", {})
     failing, points = operation.points_back(operation.stored_plan())
     for point in some(points):
-        op, job = cut(operation, point, failing=failing)
+        op, job = operation.cut(point, failing=failing)
         assert job["status"] == "error", (point, job)
         operation.ended(op, job)
     cluster.verify()

@@ -10,23 +10,10 @@ again, the daemon ends the job, done or undone; no volume, minor or connection i
 
 import pytest
 
-from support.disk_cluster import disk_cluster
 from support.operations import NAME, OP_IDS, Operation
 
 PAIR = {"disk_template": "drbd", "snode": "node3", "disks": [{"size": 8}]}
 EACH = 6
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory):
-    with disk_cluster(tmp_path_factory.mktemp("c")) as made:
-        yield made
-
-
-@pytest.fixture
-def cluster(nodes):
-    yield nodes
-    nodes.disarm()
 
 
 @pytest.mark.parametrize("kind", OP_IDS)

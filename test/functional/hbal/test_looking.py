@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,6 @@ FIELDS = "+idx,fqdn,amem,plist,slist,ptags,peermap,spindle_count,hi_spindles,ins
 
 Golden = Callable[[Path, str], None]
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """`run(program, arguments...)`: exit code, stdout, stderr."""
-    def start(program: str, *argv: str) -> tuple[int, str, str]:
-        code = import_module(f"hbal.programs.{program}").main(argv)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-    return start
 
 
 @pytest.mark.parametrize(("name", "program", "argv"), [

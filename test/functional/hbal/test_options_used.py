@@ -4,7 +4,6 @@
 import json
 import re
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,6 @@ PROGRAMS = ("hail", "harep", "hbal", "hcheck", "hinfo", "hroller", "hscan", "hsp
 SMALL = ("--disk-template", "plain", "--standard-alloc", "20g,2g,1", "--tiered-alloc", "100g,4g,2")
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """`run(program, arguments...)`: exit code, stdout, stderr."""
-    def start(program: str, *argv: str) -> tuple[int, str, str]:
-        code = import_module(f"hbal.programs.{program}").main(argv)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-    return start
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,16 +43,6 @@ CASES = [
     ("hail", "hail", [REQUEST]), ("hail-elsewhere", "hail", ["-t", MIXED, REQUEST]),
     ("hail-restricted", "hail", ["--restrict-allocation-to", "node1,node2", "--no-capacity-checks", REQUEST]),
 ]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """`run(program, arguments...)`: exit code, stdout, stderr."""
-    def start(program: str, *argv: str) -> tuple[int, str, str]:
-        code = import_module(f"hbal.programs.{program}").main(argv)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-    return start
 
 
 @pytest.mark.parametrize(("name", "program", "argv"), CASES, ids=[case[0] for case in CASES])
