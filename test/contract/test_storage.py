@@ -102,8 +102,11 @@ def test_removing_twice_is_harmless(storage, disk, tmp_path):
     assert list((tmp_path / "disks").iterdir()) == []
 
 
-def test_removing_what_was_never_made_is_harmless(storage, disk):
+def test_removing_what_was_never_made_is_harmless(storage, disk, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
     storage.remove(disk())
+    assert not storage.status(disk()).exists
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is made of it either"
 
 
 def test_the_folder_goes_with_the_last_disk(storage, disk, tmp_path):

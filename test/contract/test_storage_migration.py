@@ -27,7 +27,7 @@ class Move:
         before = self.here
         disk = replace(before.disks[0].disk, file=FileLocation(path=str(self.there)))
         self.spec = replace(before, owner_epoch=4, disks=(replace(before.disks[0], disk=disk),))
-        self.uri, self.target = "", None
+        self.way, self.target = "", None
 
     def start(self):
         with self.lab.on("n1") as driver:
@@ -37,7 +37,7 @@ class Move:
 
     def accept(self):
         with self.lab.on("n2") as driver:
-            self.uri = driver.accept(self.spec, {DISK: str(self.there)}, listen="127.0.0.2")
+            self.way = driver.accept(self.spec, {DISK: str(self.there)}, listen="127.0.0.2")
             self.target = driver.receive_disks(GUEST, listen="127.0.0.2")
 
     def mirror(self, progress=quiet):
@@ -46,7 +46,7 @@ class Move:
 
     def send(self, progress=quiet, bandwidth=0):
         with self.lab.on("n1") as driver:
-            return driver.send(GUEST, self.uri, live=True, bandwidth=bandwidth, downtime=300, progress=progress)
+            return driver.send(GUEST, self.way, live=True, bandwidth=bandwidth, downtime=300, progress=progress)
 
     def finish(self):
         with self.lab.on("n2") as driver:
@@ -256,7 +256,7 @@ class TestQemu:
         with qemu.on("n1"):
             record = runtime.load(GUEST)
             with launch.talk(record) as qmp:
-                migration._begin(qmp, record, move.uri, migration.Limits(live=True, bandwidth=0, downtime=300))
+                migration._begin(qmp, record, move.way, migration.Limits(live=True, bandwidth=0, downtime=300))
 
             def switches():
                 with launch.talk(record) as qmp:
@@ -274,7 +274,7 @@ class TestQemu:
         with qemu.on("n1") as driver:
             record = runtime.load(GUEST)
             with launch.talk(record) as qmp:
-                migration._begin(qmp, record, move.uri, migration.Limits(live=True, bandwidth=0, downtime=300))
+                migration._begin(qmp, record, move.way, migration.Limits(live=True, bandwidth=0, downtime=300))
             driver.finish_source(GUEST, success=False)
         move.stays()
 

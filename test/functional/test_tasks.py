@@ -3,6 +3,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -234,9 +235,15 @@ def test_a_damaged_record_counts_as_none(root):
 
 
 def test_a_pid_used_again_by_another_process_is_not_signalled(root):
-    record = task_record.Record(task="7.0.2", call="disk_remove", args={}, pid=os.getpid(), started=1)
-    task_record.write(record, durable=True)
-    tasks._signal_group("7.0.2", signal.SIGKILL)
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        record = task_record.Record(task="7.0.2", call="disk_remove", args={}, pid=other.pid, started=1)
+        task_record.write(record, durable=True)
+        tasks._signal_group("7.0.2", signal.SIGKILL)
+        assert other.poll() is None
+        record.started = task_record.process_start(other.pid)
+        task_record.write(record, durable=True)
+        tasks._signal_group("7.0.2", signal.SIGKILL)
+        assert other.wait(10) == -signal.SIGKILL, "its own is"
 
 
 def test_old_records_are_removed_at_the_start_of_the_daemon(root):
