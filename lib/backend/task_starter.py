@@ -5,6 +5,7 @@ To begin a program from nothing and import what a task needs takes longer than m
 the first task; tasks outlive it, and it outlives no daemon.
 """
 
+import contextlib
 import os
 import socket
 import sys
@@ -27,11 +28,8 @@ class Starter:
     def start(self, task: str, call: str, lock: int) -> None:
         """Have the task run in a process of its own, which holds its lock (a descriptor; the caller may close his)."""
         if self._link is not None and self._root == os.environ.get("GANTRY_ROOT", ""):
-            try:
+            with contextlib.suppress(OSError):  # it has not been needed for long, or was killed
                 self._ask(self._link, task, call, lock)
-            except OSError:  # it has not been needed for long, or was killed
-                pass
-            else:
                 return
         self._ask(self._server(), task, call, lock)
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 20.0
 """Longest that a node keeps a question; disks that are new to it join the next one."""
 PAUSE_SECONDS = 1.0
-MOST_SECONDS = 60.0
+MOST_SECONDS = 10.0
 """The first and the longest pause before a node is asked again that did not answer."""
 
 
