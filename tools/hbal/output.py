@@ -3,16 +3,34 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hbal.figures import METRICS, NodeFigures, divided
 from hbal.model import NO_NODE, ClusterData, Policy
 
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 
 def fixed(value: float, digits: int, width: int = 0) -> str:
     """Fixed-point: the shortest decimal form of the number, rounded half to even."""
-    return special(value) or f"{Decimal(repr(float(value))):{width}.{digits}f}"
+    return special(value) or f"{_rounded(repr(float(value)), digits):>{width}}"
+
+
+def _rounded(shortest: str, digits: int) -> str:
+    """The shortest form is rounded as the number itself, but for numbers with fewer digits and for halves."""
+    decimals = shortest.partition(".")[2]
+    if "e" not in shortest and len(decimals) <= digits:
+        return shortest + "0" * (digits - len(decimals))
+    if "e" in shortest or (len(decimals) == digits + 1 and decimals[-1] == "5"):
+        return f"{_decimal(shortest):.{digits}f}"
+    return f"{float(shortest):.{digits}f}"
+
+
+def _decimal(shortest: str) -> "Decimal":
+    from decimal import Decimal  # seldom needed, and a tenth of the start of a short run
+
+    return Decimal(shortest)
 
 
 def special(value: float) -> str:
@@ -27,7 +45,7 @@ def general(value: float) -> str:
         return special(value)
     if value == 0 or 0.1 <= abs(value) < 1e7:
         return fixed(value, 6)
-    mantissa, exponent = f"{Decimal(repr(float(value))):.6e}".split("e")
+    mantissa, exponent = f"{_decimal(repr(float(value))):.6e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 
 

@@ -2,8 +2,11 @@
 """How numbers and tables look."""
 
 import math
+from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hbal.output import assignment, counted, fixed, general, table
 
@@ -16,6 +19,12 @@ from hbal.output import assignment, counted, fixed, general, table
 ])
 def test_fixed_point(value: float, digits: int, text: str) -> None:
     assert fixed(value, digits) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.decimals(-10**9, 10**9, places=5).map(float),
+       st.integers(0, 8))
+def test_fixed_point_is_that_of_the_shortest_form(value: float, digits: int) -> None:
+    assert fixed(value, digits) == f"{Decimal(repr(value)):.{digits}f}"
 
 
 @pytest.mark.parametrize(("value", "text"), [

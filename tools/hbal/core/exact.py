@@ -35,11 +35,13 @@ class Trial:
 
 def best(state: State, moves: Sequence[Move]) -> Trial:
     """Make the best of these moves; they come in the order of search."""
-    if len(moves) == 1:
-        return Trial(state, moves[0])
-    scores = []
-    for move in moves:
-        trial = Trial(state, move)
+    found = trial = Trial(state, moves[0])
+    for move in moves[1:]:
         trial.undo()
-        scores.append(trial.score)
-    return Trial(state, moves[scores.index(min(scores))])
+        trial = Trial(state, move)
+        if trial.score < found.score:
+            found = trial
+    if found is trial:
+        return trial
+    trial.undo()
+    return Trial(state, found.move)
