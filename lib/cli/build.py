@@ -7,6 +7,7 @@ Options end at the first positional argument; long options may be shortened as l
 import optparse
 from typing import Any
 
+from gantry.cli import output
 from gantry.cli.declare import Command, Option
 from gantry.cli.options import EVERYWHERE, SETS
 from gantry.errors import WrongInput
@@ -59,7 +60,13 @@ class TypedOption(optparse.Option):
 
 
 class Parser(optparse.OptionParser):
-    """`error` is ours so that the usage line comes first, as a hint, and the reason last."""
+    """`error` is ours so that the usage line comes first, as a hint, and the reason last; help is printed as all
+    output is.
+    """
+
+    def print_help(self, file: Any = None) -> None:
+        del file
+        output.line(self.format_help().removesuffix("\n"))
 
     def error(self, msg: str) -> Any:
         self.print_usage(optparse.sys.stderr)  # type: ignore[attr-defined]  # optparse imports it

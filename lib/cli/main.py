@@ -19,15 +19,14 @@ _ABORTED = ("Aborted. Note that if the operation created any jobs, they might ha
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (program name first); the result is the exit status."""
     program, *args = sys.argv if argv is None else argv
-    program = os.path.basename(program)
+    output.begin()
     try:
-        status = _dispatch(program, args)
+        status = _dispatch(os.path.basename(program), args)
         output.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except output.Lost as err:
+        if str(err):  # else the reader of our output has seen enough
+            output.error(f"{err}; a job that was submitted goes on")
         return failures.FAILED
-    except SystemExit as err:  # --help, and wrong options
-        return err.code if isinstance(err.code, int) else failures.FAILED
     return status
 
 
@@ -99,7 +98,9 @@ def _run(program: str, name: str, command: Command, args: list[str]) -> int:
     except KeyboardInterrupt:
         output.error(_ABORTED)
         return failures.FAILED
-    except BrokenPipeError:
+    except SystemExit as err:  # --help, and wrong options
+        return err.code if isinstance(err.code, int) else failures.FAILED
+    except output.Lost:
         raise
     except Exception as err:  # noqa: BLE001  # an operator never sees a traceback: it is in commands.log
         import traceback

@@ -17,24 +17,47 @@ _RIGHT = ("number", "unit", "float")
 _LONG_LIST = 20
 
 
-def line(text: str = "") -> None:
-    print(text)
+class Lost(Exception):
+    """What was printed cannot be written where the output goes; it is thrown away from now on."""
+
+
+def begin() -> None:
+    """Streams that the caller closed go nowhere; to be called before anything is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the program ends
+
+
+def line(text: str = "", *, now: bool = False) -> None:
+    """Raises Lost, as everything here that prints; `now`: a reader at the other end of a pipe is to see it."""
+    try:
+        print(text, flush=now)
+    except OSError as err:
+        raise _lost(err) from err
 
 
 def error(text: str) -> None:
     """A line on stderr, after everything that was printed before it."""
-    sys.stdout.flush()
+    flush()
     print(text, file=sys.stderr, flush=True)
 
 
 def flush() -> None:
     """Let a reader at the other end of a pipe see what was printed so far."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError as err:
+        raise _lost(err) from err
+
+
+def _lost(err: OSError) -> Lost:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Lost("" if isinstance(err, BrokenPipeError) else f"The output cannot be written: {err.strerror}")
 
 
 def job_log(stamp: Sequence[int], text: str) -> None:
     """A line of a job's log: `Sat Nov 21 10:00:00 2026 text`."""
-    print(f"{ctime(stamp[0])} {text}", flush=True)
+    line(f"{ctime(stamp[0])} {text}", now=True)
 
 
 def ctime(seconds: float) -> str:
@@ -103,7 +126,7 @@ def _other_text(value: Any) -> str:
 def info(value: Any) -> None:
     """A tree: dictionaries (sorted), lists of (key, value) pairs (in their order), lists, tuples (inline)."""
     for text in info_lines(value):
-        print(text)
+        line(text)
 
 
 def info_lines(value: Any) -> list[str]:
@@ -150,7 +173,7 @@ def ask_about(names: Sequence[str], what: str, operation: str) -> bool:
 
 
 def _choose(question: str, choices: dict[str, str]) -> str:
-    sys.stdout.flush()
+    flush()
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:

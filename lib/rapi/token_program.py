@@ -33,10 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         lines = COMMANDS[options.command](options)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
     except (Error, OSError) as err:
         sys.stderr.write(f"gnt-rapi-token: {err}\n")
         return err.exit_status if isinstance(err, Error) else 1
-    sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
 
 

@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     folder = Path(args.dir).absolute() if args.dir else layout.default_folder()
     try:
-        return COMMANDS[args.command](folder, args)
+        status = COMMANDS[args.command](folder, args)
+        sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vcluster: interrupted", file=sys.stderr)
         return 130
+    return status
 
 
 def existing(folder: Path) -> Layout:

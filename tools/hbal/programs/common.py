@@ -38,29 +38,32 @@ def run(program: Program, body: Callable[[Options, list[str]], int], argv: Seque
     if argv is not None:
         return _code(program, body, argv)
     gc.set_threshold(RARELY)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: nobody wants to see it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the program ends
     code = _code(program, body, sys.argv[1:])
-    gc.freeze()  # nobody needs to look for garbage among what is left
-    return code
+    sys.stderr.flush()
+    os._exit(code)  # all is written; taking every module down again costs more than some of these programs do
 
 
 def _code(program: Program, body: Callable[[Options, list[str]], int], argv: Sequence[str]) -> int:
     try:
         return _run(program, body, argv)
     except BadOption as err:
-        print(f"Command line error: {err}\n\n{usage(program.name, RELEASE, program.options)}", file=sys.stderr)
-        return err.exit_code
+        said, code = f"Command line error: {err}\n\n{usage(program.name, RELEASE, program.options)}", err.exit_code
     except BadValue as err:
-        print(f"Error while parsing command line arguments:\n{err}", file=sys.stderr)
-        return err.exit_code
+        said, code = f"Error while parsing command line arguments:\n{err}", err.exit_code
     except Error as err:
-        print(f"Error: {err}", file=sys.stderr)
-        return err.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        said, code = f"Error: {err}", err.exit_code
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output goes nowhere
+        said, code = f"Error: the output cannot be written: {err.strerror}", 1
+        if isinstance(err, BrokenPipeError):  # the reader has seen enough
+            return code
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
+        said, code = "Interrupted.", 130
+    print(said, file=sys.stderr)
+    return code
 
 
 def _run(program: Program, body: Callable[[Options, list[str]], int], argv: Sequence[str]) -> int:
