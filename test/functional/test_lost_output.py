@@ -55,3 +55,28 @@ def test_errors_are_told_where_the_output_is_closed() -> None:
     done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert "no such option: --nonsense" in done.stderr
+
+
+CLUSTER = """group-01|uuid-01|preferred||
+
+node1|4096|0|4096|102400|81920|4|M|uuid-01|1||N|0|1|1.0
+node2|4096|0|4096|102400|81920|4|N|uuid-01|1||N|0|1|1.0
+
+web1|128|1024|1|running|Y|node1|node2|drbd||1|-|N
+web2|128|1024|1|running|Y|node1|node2|drbd||1|-|N
+
+
+|128,1,1024,1,1,1|128,1,1024,1,1,1;32768,8,1048576,16,8,12|drbd|4.0|32.0
+"""
+
+
+def test_what_was_found_before_an_error_is_told(tmp_path: Path) -> None:
+    data = tmp_path / "cluster"
+    data.write_text(CLUSTER)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = start(("hbal", "-t", str(data), f"-C{tmp_path}/none/commands"), env=buffered, stdout=subprocess.PIPE,
+                 stderr=subprocess.STDOUT)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[-2] == "Solution length=1"
+    assert lines[-1].startswith(f"Error: Cannot write the commands to '{tmp_path}/none/commands'")

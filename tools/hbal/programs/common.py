@@ -48,7 +48,10 @@ def run(program: Program, body: Callable[[Options, list[str]], int], argv: Seque
 
 def _code(program: Program, body: Callable[[Options, list[str]], int], argv: Sequence[str]) -> int:
     try:
-        return _run(program, body, argv)
+        try:
+            return _run(program, body, argv)
+        finally:
+            sys.stdout.flush()  # what was found before an error is worth something
     except BadOption as err:
         said, code = f"Command line error: {err}\n\n{usage(program.name, RELEASE, program.options)}", err.exit_code
     except BadValue as err:
@@ -73,9 +76,7 @@ def _run(program: Program, body: Callable[[Options, list[str]], int], argv: Sequ
         return 0
     if arguments and not program.arguments:
         raise Error("This program doesn't take any arguments.")
-    code = body(options, arguments)
-    sys.stdout.flush()
-    return code
+    return body(options, arguments)
 
 
 def _answer(program: Program, asked: Sequence[str]) -> str:
