@@ -37,9 +37,11 @@ def line(text: str = "", *, now: bool = False) -> None:
 
 
 def error(text: str) -> None:
-    """A line on stderr, after everything that was printed before it."""
-    flush()
-    print(text, file=sys.stderr, flush=True)
+    """A line on stderr, after everything that was printed before it; it is there also when Lost is raised."""
+    try:
+        flush()
+    finally:
+        print(text, file=sys.stderr, flush=True)
 
 
 def flush() -> None:

@@ -54,6 +54,16 @@ def test_info_trees() -> None:
     assert info_lines([[("A", 1), ("B", {"c": 2})], [("A", 2)]]) == ["- A: 1", "  B:", "    c: 2", "- A: 2"]
 
 
+def test_an_error_is_told_when_what_came_before_it_is_lost(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        output.line("a list")
+        with pytest.raises(output.Lost, match="No space left"):
+            output.error("Job 5 has failed")
+    assert capsys.readouterr().err == "Job 5 has failed\n"
+
+
 def test_no_terminal_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_terminal(*args: object) -> int:
         raise OSError
