@@ -14,10 +14,10 @@ from gantry.objects.instance import Disk
 Progress = Callable[[float, str], None]
 
 
-def disk_receive(*, disk: Disk, source: str, listen: str, port: int, progress: Progress) -> None:
+def disk_receive(*, disk: Disk, source: str, listen: str, port: int, compress: str, progress: Progress) -> None:
     progress(0.0, f"waiting for {disk.size} MiB")
     with peer_stream.met(source, listen, port, progress) as stream, \
-            transfer.received(stream, _told(disk)) as incoming, disk_data.opened(disk, os.O_WRONLY) as handle:
+            transfer.received(stream, _told(disk), compress) as incoming, disk_data.opened(disk, os.O_WRONLY) as handle:
         _take(handle, incoming, disk, progress)
         os.fsync(handle)
 

@@ -36,10 +36,10 @@ def export_send(*, dump: Dump, target: Meeting, compress: str, progress: Progres
         return transfer.send(stream, {"dump": dump.name}, _surely(dump.disk, blocks), compress)
 
 
-def export_receive(*, name: str, dump: str, size: int, source: Meeting, progress: Progress) -> int:
+def export_receive(*, name: str, dump: str, size: int, source: Meeting, compress: str, progress: Progress) -> int:
     path, total = exports.unfinished(name) / _plain(dump), 0
     with peer_stream.met(source.peer, source.host, source.port, progress, stall=SECONDS) as stream, \
-            transfer.received(stream, {"dump": dump}) as incoming:
+            transfer.received(stream, {"dump": dump}, compress) as incoming:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -73,9 +73,9 @@ def import_send(*, path: str, dump: str, target: Meeting, compress: str, progres
         os.close(handle)
 
 
-def import_receive(*, dump: Dump, source: Meeting, progress: Progress) -> None:
+def import_receive(*, dump: Dump, source: Meeting, compress: str, progress: Progress) -> None:
     with peer_stream.met(source.peer, source.host, source.port, progress, stall=SECONDS) as stream, \
-            transfer.received(stream, {"dump": dump.name}) as incoming:
+            transfer.received(stream, {"dump": dump.name}, compress) as incoming:
         if dump.os:
             _into_script(dump, incoming, progress)
             with disk_data.opened(dump.disk, os.O_RDONLY) as handle:
@@ -141,10 +141,13 @@ def _into_script(dump: Dump, incoming: Iterator[frames.Piece], progress: Progres
     with scripts.piped(script.argv, log=script.log, env=script.env, cwd=script.cwd, feeds=True, watch=watch) as running:
         reads = True
         for piece in incoming:
-            reads = reads and running.feed(piece.data)
+            if reads and not running.feed(piece.data):
+                reads = False
+                script.judge(running.end(SECONDS), SECONDS)  # one that failed need not be sent the rest
             done = piece.offset + len(piece.data)
             watch()
-        script.judge(running.end(SECONDS), SECONDS)
+        if reads:
+            script.judge(running.end(SECONDS), SECONDS)
 
 
 def _onto_disk(disk: Disk, incoming: Iterator[frames.Piece], progress: Progress) -> None:

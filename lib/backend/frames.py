@@ -85,10 +85,17 @@ def _pack(block: bytes, tool: str) -> bytes:
 
 
 def _unpack(data: bytes, tool: str) -> bytes:
-    block = zlib.decompress(data) if tool in LEVELS else _filter([tool, "-d"], data)
+    block = _inflate(data) if tool in LEVELS else _filter([tool, "-d"], data)
     if not block or len(block) > BLOCK:
         raise StorageError(detail=f"what was sent is no block once {tool} has unpacked it")
     return block
+
+
+def _inflate(data: bytes) -> bytes:
+    """No more than is needed to see that it is more than a block; empty when it has no end."""
+    unpacker = zlib.decompressobj()
+    block = unpacker.decompress(data, BLOCK + 1)
+    return block if unpacker.eof or len(block) > BLOCK else b""
 
 
 def _filter(argv: list[str], data: bytes) -> bytes:

@@ -40,14 +40,15 @@ def send(stream: ssl.SSLSocket, what: Mapping[str, Any], blocks: Iterable[bytes]
 
 
 @contextmanager
-def received(stream: ssl.SSLSocket, what: Mapping[str, Any]) -> Iterator[Iterator[frames.Piece]]:
+def received(stream: ssl.SSLSocket, what: Mapping[str, Any], tool: str) -> Iterator[Iterator[frames.Piece]]:
     """What is sent, for the block to put where it belongs; the sender is told how the block ended.
 
-    Raises StorageError when it is something else than `what`, or ends before its end.
+    Raises StorageError when it is something else than `what`, packed by another tool, or ends before its end.
     """
     with stream.makefile("rb") as data:
         try:
-            yield frames.pieces(data.read, _tool(data, what))
+            _require(data, {**what, _TOOL: tool})
+            yield frames.pieces(data.read, tool)
         except Error as err:
             _refuse(stream, data, str(err))
             raise
@@ -57,11 +58,11 @@ def received(stream: ssl.SSLSocket, what: Mapping[str, Any]) -> Iterator[Iterato
         _put(stream, _DONE)
 
 
-def _tool(data: BinaryIO, what: Mapping[str, Any]) -> str:
+def _require(data: BinaryIO, expected: Mapping[str, Any]) -> None:
+    """The tool is among it: no node runs a program because another one says so."""
     told = json.loads(data.readline(_LINE))
-    if not isinstance(told, dict) or {**told, _TOOL: ""} != {**what, _TOOL: ""}:
+    if told != expected:
         raise StorageError(detail=f"something else is sent than what is expected: {told}")
-    return str(told[_TOOL])
 
 
 def _refuse(stream: ssl.SSLSocket, data: BinaryIO, why: str) -> None:

@@ -175,7 +175,8 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
             "dump": codec.encode(dump), "target": codec.encode(replace(here, peer=target.uuid)),
             "compress": self.op.compress})
         receive = Task(node=target.uuid, call="export_receive", args={
-            "name": guest.name, "dump": dump.name, "size": disk.size, "source": codec.encode(here)})
+            "name": guest.name, "dump": dump.name, "size": disk.size, "source": codec.encode(here),
+            "compress": self.op.compress})
         return Step(title=f"* exporting {disks.shown(index, disk)} of instance {guest.name} to {target.name}",
                     action=Several(actions=[send, receive]), weight=1.0 + disk.size / DUMP_RATE)
 
@@ -225,7 +226,7 @@ class BackupExportUnit(LogicalUnit[BackupExport, Exporting], op=BackupExport):
         env = hookenv.instance_env(config, guest.instance, guest.disks) | hookenv.texts({
             "EXPORT_MODE": op.mode, "EXPORT_NODE": target.name, "EXPORT_DO_SHUTDOWN": op.shutdown,
             "SHUTDOWN_TIMEOUT": op.shutdown_timeout, "REMOVE_INSTANCE": op.remove_instance})
-        return hookenv.hooks(config, "instance-export", env, pre=(guest.node.uuid, target.uuid))
+        return hookenv.hooks(config, "instance-export", env, of=guest.instance, pre=(guest.node.uuid, target.uuid))
 
 
 def _pause(guest: steps.Guest, *, paused: bool) -> Step:

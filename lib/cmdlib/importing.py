@@ -195,7 +195,7 @@ def _restore(guest: steps.Guest, source: Source, index: int, env: Mapping[str, A
                 env={**env, "IMPORT_INDEX": str(index)} if guest.instance.os else {})
     there = Meeting(peer=source.node.uuid, host=mirror.address(guest.node), port=source.port)
     receive = Task(node=guest.node.uuid, call="import_receive", args={
-        "dump": codec.encode(dump), "source": codec.encode(there)})
+        "dump": codec.encode(dump), "source": codec.encode(there), "compress": compress})
     send = Task(node=source.node.uuid, call="import_send", args={
         "path": source.path, "dump": name, "compress": compress,
         "target": codec.encode(replace(there, peer=guest.node.uuid))})

@@ -83,7 +83,7 @@ class InstanceMoveUnit(LogicalUnit[InstanceMove, Copying], op=InstanceMove):
     def _hooks(self, config: Config, guest: steps.Guest, target: Node) -> Hooks:
         env = hookenv.instance_env(config, guest.instance, guest.disks) | hookenv.texts({
             "TARGET_NODE": target.name, "SHUTDOWN_TIMEOUT": self.op.shutdown_timeout})
-        return hookenv.hooks(config, "instance-move", env, pre=(guest.node.uuid, target.uuid))
+        return hookenv.hooks(config, "instance-move", env, of=guest.instance, pre=(guest.node.uuid, target.uuid))
 
     def plan(self, seen: Copying) -> Plan:
         guest, later, plan = seen.guest, seen.later, []
@@ -106,7 +106,8 @@ class InstanceMoveUnit(LogicalUnit[InstanceMove, Copying], op=InstanceMove):
     def _copy(self, seen: Copying, index: int, old: Disk, new: Disk) -> Step:
         source, target = seen.guest.node, seen.later.node
         receive = Task(node=target.uuid, call="disk_receive", args={
-            "disk": codec.encode(new), "source": source.uuid, "listen": mirror.address(target), "port": seen.port})
+            "disk": codec.encode(new), "source": source.uuid, "listen": mirror.address(target), "port": seen.port,
+            "compress": self.op.compress})
         send = Task(node=source.uuid, call="disk_send", args={
             "disk": codec.encode(old), "target": target.uuid, "host": mirror.address(target), "port": seen.port,
             "compress": self.op.compress})

@@ -284,7 +284,7 @@ def disk_copy(source: Disk, target: Disk) -> None:
 
 
 @call(seconds=SLOW, task=True)
-def disk_receive(disk: Disk, source: str, listen: str, port: int) -> None:
+def disk_receive(disk: Disk, source: str, listen: str, port: int, compress: str) -> None:
     """Fill the opened disk with what the node `source` (UUID) sends to this address, while `disk_send` runs there."""
 
 
@@ -437,7 +437,7 @@ def export_send(dump: Dump, target: Meeting, compress: str) -> int:
 
 
 @call(seconds=SLOW, task=True)
-def export_receive(name: str, dump: str, size: int, source: Meeting) -> int:
+def export_receive(name: str, dump: str, size: int, source: Meeting, compress: str) -> int:
     """Write what `export_send` sends, about `size` MiB, into the file `dump` of an unfinished export:
     how many bytes."""
 
@@ -448,7 +448,7 @@ def import_send(path: str, dump: str, target: Meeting, compress: str) -> None:
 
 
 @call(seconds=SLOW, task=True)
-def import_receive(dump: Dump, source: Meeting) -> None:
+def import_receive(dump: Dump, source: Meeting, compress: str) -> None:
     """Run the `import` script with what `import_send` sends.  `env` as for `os_create`, with IMPORT_INDEX."""
 
 

@@ -42,13 +42,14 @@ class Ends:
         self.here.node = node
         return call(progress=quiet, **args)
 
-    def copy(self, source, target, *, compress="none"):
-        """The errors of both ends."""
+    def copy(self, source, target, *, compress="none", expected=None):
+        """The errors of both ends; `expected` by the receiver, where that is another tool."""
         failed = []
 
         def receive():
             try:
-                self.as_node(TWO, disk_stream.disk_receive, disk=target, source=ONE, listen=ADDRESS, port=self.port)
+                self.as_node(TWO, disk_stream.disk_receive, disk=target, source=ONE, listen=ADDRESS, port=self.port,
+                             compress=expected or compress)
             except StorageError as err:
                 failed.append(err)
 
@@ -92,6 +93,18 @@ def test_another_disk_is_not_taken(ends):
         (ends.folder / name).write_bytes(bytes(10 * MIB))
     texts = " ".join(map(str, ends.copy(ends.disk("a", uuid="d9"), ends.disk("b"))))
     assert texts.count("something else is sent") == 2, "the sender is told, too"
+
+
+def test_a_sender_does_not_choose_what_the_receiver_runs(ends, monkeypatch):
+    """Packed frames go through a program with the rights of the receiver."""
+    (ends.folder / "a").write_bytes(b"#" * (10 * MIB))
+    (ends.folder / "b").write_bytes(bytes(10 * MIB))
+    (ends.folder / "evil").write_text(f"#!/bin/sh\n[ -z $1 ] || touch {ends.folder}/ran\nhead -c 9\n")
+    (ends.folder / "evil").chmod(0o755)
+    monkeypatch.setenv("PATH", str(ends.folder), prepend=os.pathsep)
+    texts = ends.copy(ends.disk("a"), ends.disk("b"), compress="evil", expected="gzip")
+    assert not (ends.folder / "ran").exists()
+    assert " ".join(map(str, texts)).count("something else is sent") == 2
 
 
 def test_another_node_is_turned_away(ends):

@@ -2,9 +2,13 @@
 """Disks into exports and back: two ends in threads, real certificates, real scripts."""
 
 import errno
+import io
 import os
 import socket
+import struct
 import threading
+import tracemalloc
+import zlib
 from types import SimpleNamespace
 
 import pytest
@@ -81,11 +85,11 @@ class Ends:
     def export(self, dump, *, compress="none"):
         self.as_node(TWO, exports.export_begin, name="web1")
         return self.both((TWO, dumps.export_receive, {"name": "web1", "dump": "d1", "size": 10,
-                                                      "source": self.meet(ONE)}),
+                                                      "source": self.meet(ONE), "compress": compress}),
                          (ONE, dumps.export_send, {"dump": dump, "target": self.meet(TWO), "compress": compress}))
 
     def restore(self, dump, *, compress="none"):
-        return self.both((ONE, dumps.import_receive, {"dump": dump, "source": self.meet(TWO)}),
+        return self.both((ONE, dumps.import_receive, {"dump": dump, "source": self.meet(TWO), "compress": compress}),
                          (TWO, dumps.import_send, {"path": "web1", "dump": "d1", "target": self.meet(ONE),
                                                    "compress": compress}))
 
@@ -153,6 +157,32 @@ def test_a_script_that_fails_is_told_at_both_ends(ends):
     received, sent = ends.restore(ends.dump())
     assert "bad dump" in str(received)
     assert "bad dump" in str(sent)
+
+
+def test_a_script_that_fails_is_not_sent_the_rest(ends, monkeypatch):
+    ends.define(**{"import": "echo 'bad dump' >&2; exit 4"})
+    ends.as_node(TWO, exports.export_begin, name="web1")
+    ends.written().write_bytes(os.urandom(64 * MIB))
+    ends.finish()
+    ends.file("d2").write_bytes(bytes(64 * MIB))
+    blocks, framed = [], frames.framed
+    monkeypatch.setattr(frames, "framed", lambda offset, block, tool: (blocks.append(offset),
+                                                                       framed(offset, block, tool))[1])
+    for end in ends.restore(ends.dump("d2", size=64)):
+        assert "bad dump" in str(end)
+    assert 0 < len(blocks) < 16
+
+
+def test_a_small_frame_takes_no_more_memory_than_a_block():
+    packed = zlib.compress(bytes(64 * MIB))
+    stream = io.BytesIO(struct.pack(">BQI", 2, 0, len(packed)) + packed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match="no block once gzip has unpacked it"):
+            list(frames.pieces(stream.read, "gzip"))
+        assert tracemalloc.get_traced_memory()[1] < 16 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_room_for_the_export_is_told_at_both_ends(ends, monkeypatch):

@@ -384,11 +384,12 @@ class DiskWorld(World):
         if target.drbd is not None:
             self._scribble(node, target, self.newest[target.uuid])
 
-    def _disk_receive(self, node, disk, source, listen, port):
-        self.incoming[port] = (node, disk)
+    def _disk_receive(self, node, disk, source, listen, port, compress):
+        self.incoming[port] = (node, disk, compress)
 
     def _disk_send(self, node, disk, target, host, port, compress):
-        there, new = self.incoming.pop(port)
+        there, new, tool = self.incoming.pop(port)
+        assert tool == compress
         assert (there, new.uuid, host) == (target, disk.uuid, self.config.nodes[there].secondary_ip)
         assert node in self.files[self._place(node, disk)].open_on
         assert there in self.files[self._place(there, new)].open_on

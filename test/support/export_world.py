@@ -86,19 +86,19 @@ class ExportWorld(DiskWorld):
             raise ExecError(detail=f"{dump.disk.uuid} is not open")
         assert target.host == self.config.nodes[target.peer].secondary_ip
         assert not dump.os or {"EXPORT_INDEX", "INSTANCE_NAME"} <= dump.env.keys()
-        self.sent[target.port] = (node, dump.name, file.content)
+        self.sent[target.port] = (node, dump.name, compress, file.content)
         return file.size
 
-    def _export_receive(self, node, name, dump, size, source):
-        content = self._come(source, dump)
+    def _export_receive(self, node, name, dump, size, source, compress):
+        content = self._come(source, dump, compress)
         self.unfinished[node, name][dump] = content
         return len(content)
 
     def _import_send(self, node, path, dump, target, compress):
-        self.sent[target.port] = (node, dump, self.exports[node, path.rpartition("/")[2]][dump])
+        self.sent[target.port] = (node, dump, compress, self.exports[node, path.rpartition("/")[2]][dump])
 
-    def _import_receive(self, node, dump, source):
-        content = self._come(source, dump.name)
+    def _import_receive(self, node, dump, source, compress):
+        content = self._come(source, dump.name, compress)
         assert not dump.os or {"IMPORT_INDEX", "INSTANCE_NAME"} <= dump.env.keys()
         file = self.files[self._place(node, dump.disk)]
         if node not in file.open_on and dump.disk.drbd is None:
@@ -106,9 +106,9 @@ class ExportWorld(DiskWorld):
         self.given_up.add(dump.disk.uuid)  # it is in the export
         self._scribble(node, dump.disk, content)
 
-    def _come(self, source, dump):
+    def _come(self, source, dump, compress):
         if source.port not in self.sent:
             raise StorageError(detail="the other node did not call")
-        peer, sent, content = self.sent.pop(source.port)
-        assert (peer, sent) == (source.peer, dump)
+        peer, sent, tool, content = self.sent.pop(source.port)
+        assert (peer, sent, tool) == (source.peer, dump, compress)
         return content
