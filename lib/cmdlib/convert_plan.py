@@ -81,16 +81,16 @@ def _unmirrored(seen: Conversion) -> list[Step]:
     inactive = steps.remember(guest, f"remembering that the disks of instance {guest.name} are not in use",
                               disks_active=False)
     if guest.peers:
-        plan.append(Step(title="Removing volumes on the secondary node...", no_return=True, may_fail=True, weight=1.0,
+        plan.append(Step(title="Removing volumes on the secondary node...", may_fail=True, weight=1.0,
                          action=Several(actions=[steps.remove_disk(disk, guest.peers[0].uuid)
                                                  for disk in guest.disks])))
     metas: list[Action] = []
     for disk in guest.disks:
         end = disk.drbd.end(guest.node.uuid) if disk.drbd is not None else None
         metas += [volumes.remove_one(volumes.meta(disk, end))] if end is not None else []
-    plan.append(Step(title="Removing unneeded volumes on the primary node...", no_return=True, may_fail=True,
+    plan.append(Step(title="Removing unneeded volumes on the primary node...", may_fail=True,
                      action=Several(actions=metas), weight=1.0))
-    return [*inactive, *opened, _record(seen), *plan]
+    return [*steps.for_good([*inactive, *opened, _record(seen)]), *plan]
 
 
 # --- copied --------------------------------------------------------------------------------------------------
@@ -105,8 +105,9 @@ def _copied(seen: Conversion) -> list[Step]:
     inactive = steps.remember(guest, f"remembering that the disks of instance {guest.name} are not in use",
                               disks_active=False)
     opened = _pair(seen) if new.mirrored else steps.open_disks(new)
-    return [*inactive, *steps.open_disks(guest), *_make(seen), *opened, *copies, *_ready(seen),
-            *steps.close_disks(new), *steps.close_disks(guest), _record(seen), *_remove_old(seen)]
+    copied = [*inactive, *steps.open_disks(guest), *_make(seen), *opened, *copies, *_ready(seen),
+              *steps.close_disks(new), *steps.close_disks(guest), _record(seen)]
+    return [*steps.for_good(copied), *_remove_old(seen)]
 
 
 def _make(seen: Conversion) -> list[Step]:
@@ -136,7 +137,8 @@ def _live(seen: Conversion) -> list[Step]:
                       undo=NOTHING)]
     template = steps.update(guest.instance, disk_template=seen.template)
     plan.append(Step(title=f"recording the disk template of instance {guest.name}", action=template))
-    return [*_make(seen), *(_pair(seen) if seen.new.mirrored else ()), *plan, *_ready(seen), *_remove_old(seen)]
+    moved = [*_make(seen), *(_pair(seen) if seen.new.mirrored else ()), *plan, *_ready(seen)]
+    return [*steps.for_good(moved), *_remove_old(seen)]
 
 
 def _place(disk: Disk) -> Update:
@@ -153,8 +155,8 @@ def _record(seen: Conversion) -> Step:
 
 def _remove_old(seen: Conversion) -> list[Step]:
     """Nobody uses the old disks any more.  What cannot be removed is left, and said."""
-    return [Step(title=f"* removing the old {disks.shown(index, old)} of instance {seen.guest.name}", no_return=True,
-                 may_fail=True, action=Several(actions=_gone(seen.guest, old, new)), weight=1.0)
+    return [Step(title=f"* removing the old {disks.shown(index, old)} of instance {seen.guest.name}", may_fail=True,
+                 action=Several(actions=_gone(seen.guest, old, new)), weight=1.0)
             for index, (old, new) in enumerate(zip(seen.guest.disks, seen.new.disks, strict=True))]
 
 

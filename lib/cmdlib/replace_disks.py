@@ -64,6 +64,7 @@ def plan(seen: Replacement) -> Plan:
              *_headed(4, "Changing drbd configuration", [*_incomplete(seen), *_change(seen), _record(seen)])]
     titles = {_wait: "Sync devices", _remove: "Removing old storage"}
     for number, part in enumerate(last, 5):
+        parts = steps.for_good(parts) if part is _remove else parts
         parts += _headed(number, titles[part], part(seen))
     return Plan(steps=(*parts, *_put_down(seen)), reserves=mirror.reserves(swap.new for swap in seen.swaps))
 
@@ -226,12 +227,13 @@ def _wait(seen: Replacement) -> list[Step]:
 
 
 def _remove(seen: Replacement) -> list[Step]:
-    """From here on there is no way back.  A node that is away keeps its volumes; the check has said so."""
+    """There is no way back before the first of it is gone.  A node that is away keeps its volumes; the check has said
+    so.
+    """
     node = seen.leaves or seen.node
     if seen.leaves is not None and seen.leaves not in seen.guest.peers:
-        return [Step(title=f"* leaving the old volumes on {node.name}, which does not answer", no_return=True,
-                     action=Say(lines=[]))]
-    return [Step(title=f"* removing the old volumes of disk/{swap.index} on {node.name}", no_return=True, may_fail=True,
+        return [Step(title=f"* leaving the old volumes on {node.name}, which does not answer", action=Say(lines=[]))]
+    return [Step(title=f"* removing the old volumes of disk/{swap.index} on {node.name}", may_fail=True,
                  action=_remove_old(seen, swap), weight=1.0) for swap in seen.swaps]
 
 

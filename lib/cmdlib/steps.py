@@ -2,7 +2,7 @@
 """Steps that the plans of several instance units share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gantry.cmdlib import disks as disk_records
@@ -86,6 +86,13 @@ def put_all(instance: Instance, disks: Sequence[Disk]) -> Several:
 def delete_all(instance: Instance, disks: Sequence[Disk]) -> Several:
     return Several(actions=[Delete(table="instances", uuid=instance.uuid),
                             *(Delete(table="disks", uuid=disk.uuid) for disk in disks)])
+
+
+def for_good(plan: Sequence[Step]) -> list[Step]:
+    """The steps, after which the plan is only continued: what comes next removes what the way back would lead to.  That
+    is known before the first of it is gone, so a removal that is canceled, fails or is cut off half-way changes nothing.
+    """
+    return [*plan[:-1], replace(plan[-1], no_return=True)]
 
 
 # --- disks -------------------------------------------------------------------------------------------------

@@ -124,3 +124,20 @@ def fails_and_undoes(world, plan):
         runner.undo(reached)
         return err
     raise AssertionError("the plan did not fail")
+
+
+def check_half_a_removal(world, plan):
+    """Cut a plan off while it removes something: it may go back only if what it leads back to is all there.
+
+    Of that removal everything was done and nothing was recorded, as when it is canceled.
+    """
+    index = next(index for index, step in enumerate(plan.steps)
+                 if any(getattr(part, "call", "") == "disk_remove" for part in _parts(step.action)))
+    start = world.snapshot(without=("degraded_since",))
+    runner = _cut_off(world, plan, (index, "before"))
+    world.act(runner.plan.steps[index].action, runner.results)
+    if runner.past_return(index):
+        runner.forward()
+        return
+    runner.undo(index)
+    assert world.snapshot(without=("degraded_since",)) == start

@@ -9,7 +9,7 @@ from gantry.constants import DiskTemplate
 from gantry.errors import HypervisorError, NoResources, StorageError, WrongInput, WrongState
 from gantry.opcodes.instance import InstanceSetParams
 from gantry.utils import clock
-from support.cuts import Runner, check_every_cut, run
+from support.cuts import Runner, check_every_cut, check_half_a_removal, run
 from support.disk_world import disk_world, mirrored, plain
 from support.guest_world import UP, disk
 from support.view import look, plan_of
@@ -86,6 +86,20 @@ def test_cut_off_anywhere(disks, fields, live):
         world = running(disks) if live else stopped(disks)
         return world, modify(world, live=live, **fields)
     check_every_cut(make, check=clean)
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(("disks", "fields"), WAYS, ids=NAMES)
+def test_canceled_while_the_old_disks_are_removed(disks, fields, live):
+    """There is no way back to a disk that is partly gone, and the way there would remove the only copy."""
+    world = running(disks) if live else stopped(disks)
+    plan = modify(world, live=live, **fields)
+    if not live and fields["disk_template"] == "drbd" and disks is PLAIN:
+        assert not any("removing" in step.title for step in plan.steps)  # the data stay where they are
+        return
+    check_half_a_removal(world, plan)
+    assert newest(world)
+    clean(world)
 
 
 @pytest.mark.parametrize("live", [False, True])

@@ -8,7 +8,7 @@ from gantry.cmdlib.instance_replace_disks import InstanceReplaceDisksUnit
 from gantry.errors import NoResources, StorageError, WrongInput, WrongState
 from gantry.opcodes.instance import InstanceReplaceDisks
 from gantry.utils import clock
-from support.cuts import Runner, check_every_cut, fails_and_undoes, run
+from support.cuts import Runner, check_every_cut, check_half_a_removal, fails_and_undoes, run
 from support.disk_world import disk_world, mirrored, plain, without
 from support.guest_world import UP
 from support.view import look, plan_of
@@ -95,6 +95,14 @@ def test_cut_off_anywhere(fields, early, state):
         world = running() if state == "running" else disk_world(*DISKS, active=False)
         return world, replace(world, early_release=early, **fields)
     check_every_cut(make, check=clean, undone_without=("degraded_since",))
+
+
+@pytest.mark.parametrize("fields", MODES)
+@pytest.mark.parametrize("early", [False, True])
+def test_canceled_while_old_volumes_are_removed(fields, early):
+    world = running()
+    check_half_a_removal(world, replace(world, early_release=early, **fields))
+    clean(world)
 
 
 @pytest.mark.parametrize("fields", MODES)
