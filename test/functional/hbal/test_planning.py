@@ -105,6 +105,59 @@ def test_a_group_that_there_is_not(run: Run) -> None:
     assert (code, err) == (1, "Node group nowhere not found. Node group list is:\n  group-00\nError: Aborting.\n")
 
 
+def cluster(tmp_path: Path, nodes: str, instances: str) -> str:
+    """A text file with one group: nodes as `name|memory|of the node|free|disk|free disk|role`, instances as
+    `name|memory|disk|primary|secondary|template|forthcoming`.
+    """
+    text = ["group|uuid|preferred||\n"]
+    for line in nodes.split():
+        *sizes, role = line.split("|")
+        text.append(f"{'|'.join(sizes)}|8|{role}|uuid|1||N|0|1|1.0")
+    text.append("")
+    for line in instances.split():
+        name, memory, disk, primary, secondary, template, forthcoming = line.split("|")
+        text.append(f"{name}|{memory}|{disk}|1|running|Y|{primary}|{secondary}|{template}||1|-|{forthcoming}")
+    path = tmp_path / "cluster.data"
+    path.write_text("\n".join([*text, "\n"]))
+    return str(path)
+
+
+def test_an_instance_that_is_only_to_come_is_in_nobodys_way(run: Run, tmp_path: Path) -> None:
+    """It has nothing to be moved, and reserves nothing that two reboots at once could take from it."""
+    path = cluster(tmp_path, """
+        node1|16384|0|16384|100000|100000|N
+        node2|16384|0|16384|100000|100000|N
+        node3|16384|0|16384|100000|100000|M""", """
+        huge|20480|1024|node1||plain|Y
+        one|1024|1024|node1|node3|drbd|Y
+        other|1024|1024|node2|node3|drbd|Y""")
+    for option in ("--print-moves", "--full-evacuation"):
+        assert run("hroller", "-t", path, option) == (0, "'Node Reboot Groups'\nnode1,node2\nnode3\n", "")
+
+
+def test_guests_that_came_last_leave_first(run: Run, tmp_path: Path) -> None:
+    path = cluster(tmp_path, """
+        node1|16384|0|10240|100000|97952|N
+        node2|16384|0|16128|100000|97952|N
+        node3|4096|0|4096|100000|98976|N
+        node4|16384|0|16384|100000|98976|M""", """
+        first|3072|1024|node1||plain|N
+        second|3072|1024|node1||plain|N
+        pair1|128|1024|node2|node3|drbd|N
+        pair2|128|1024|node2|node4|drbd|N""")
+    assert run("hroller", "-t", path, "--print-moves") == (
+        0, "'Node Reboot Groups'\nnode1,node2\n  first node3\n  second node4\nnode3,node4\n", "")
+
+
+def test_a_node_without_disk_takes_no_second_copy(run: Run, tmp_path: Path) -> None:
+    path = cluster(tmp_path, """
+        node1|16384|0|15360|1024|0|M
+        node2|16384|0|16384|100000|98976|N
+        node3|16384|0|16384|100000|100000|N""", "pair|1024|1024|node1|node2|drbd|N")
+    assert run("hroller", "-t", path)[0] == 0
+    assert run("hroller", "-t", path, "--full-evacuation") == (1, "", "Error: Failed to migrate instances off nodes\n")
+
+
 def test_a_table_of_reasons(run: Run, tmp_path: Path) -> None:
     request = json.loads(Path(REQUEST).read_text())
     request["request"]["memory"] = 10**6

@@ -23,7 +23,8 @@ def graph(data: ClusterData, nodes: Collection[int], *, offline_maintenance: boo
         one, other = instance.primary, instance.secondary
         if other == NO_NODE:
             continue
-        sharing.setdefault(other, set()).add(one)
+        if not instance.forthcoming:  # for those that are only to come nothing is reserved
+            sharing.setdefault(other, set()).add(one)
         joined.add((one, other))
         joined.add((other, one))
         if one in found and other in found:

@@ -10,19 +10,40 @@ from hbal.alloc import checks
 from hbal.alloc.checks import FITS
 from hbal.alloc.places import as_primary, as_secondary, online
 from hbal.core.arrays import State
-from hbal.core.instances import Ints
+from hbal.core.instances import Bools, Ints
 from hbal.errors import Error
 
 
+class Guests(NamedTuple):
+    """Where the guests are, and which were moved, the last one last."""
+
+    state: State
+    moved: tuple[int, ...] = ()
+
+    def copy(self) -> "Guests":
+        return Guests(self.state.copy(), self.moved)
+
+    def to(self, index: int, primary: int, secondary: int) -> "Guests":
+        """The guest has been taken off its nodes: put it on these."""
+        self.state.move(index, primary, secondary)
+        return Guests(self.state, (*self.moved, index))
+
+    def latest_first(self, chosen: Bools) -> list[int]:
+        """The instances, those that were moved last first; forthcoming ones have nothing to be moved."""
+        arrival = {index: place for place, index in enumerate(self.moved)}
+        rows = np.flatnonzero(chosen & self.state.amounts.real)
+        return sorted(map(int, rows), key=lambda row: (arrival.get(row, -1), row), reverse=True)
+
+
 class Reboot(NamedTuple):
-    """Nodes that go down together, and the state with their guests moved away."""
+    """Nodes that go down together, and their guests moved away."""
 
     nodes: list[int]
-    state: State
+    guests: Guests
 
 
 def without_moves(state: State, nodes: Sequence[int]) -> list[Reboot]:
-    return [Reboot([*nodes], state)] if nodes else []
+    return [Reboot([*nodes], Guests(state))] if nodes else []
 
 
 def with_primaries(state: State, nodes: Sequence[int]) -> list[Reboot]:
@@ -30,71 +51,76 @@ def with_primaries(state: State, nodes: Sequence[int]) -> list[Reboot]:
 
     A set comes back before the next one goes, so each starts from the state as it is.
     """
-    found: list[Reboot] = []
-    waiting = [*nodes]
-    while waiting:
-        one = _as_many(state, waiting, secondaries=False)
-        if not one.nodes:
-            raise Error("Not enough capacity to move non-redundant instances")
-        found.append(one)
-        waiting = [node for node in waiting if node not in one.nodes]
-    return found
+    return _parts(Guests(state), nodes, secondaries=False,
+                  complaint="Not enough capacity to move non-redundant instances")
 
 
-def _as_many(state: State, nodes: Sequence[int], *, secondaries: bool) -> Reboot:
-    """Those of the nodes, one after the other, whose guests find a place while the ones before are down."""
-    taken: list[int] = []
-    for node in nodes:
-        moved = _away(state, node, {*taken, node}, secondaries=secondaries)
-        if moved is not None:
-            state, taken = moved, [*taken, node]
-    return Reboot(taken, state)
+def migrated(reboot: Reboot) -> Reboot:
+    """The set with its mirrored primaries on their secondaries."""
+    guests = reboot.guests.copy()
+    for node in reboot.nodes:
+        guests = _migrate(guests, node)
+    return Reboot(reboot.nodes, guests)
 
 
 def fully(reboot: Reboot) -> list[Reboot]:
-    """The set with all guests gone: primaries on their secondaries, and new secondaries found for all."""
-    state = reboot.state.copy()
-    for node in reboot.nodes:
-        _migrate(state, node)
+    """The set, after `migrated`, in parts, each so that new secondaries are found for all guests."""
+    return _parts(reboot.guests, reboot.nodes, secondaries=True, complaint="Not enough capacity to move secondaries")
+
+
+def _parts(guests: Guests, nodes: Sequence[int], *, secondaries: bool, complaint: str) -> list[Reboot]:
     found: list[Reboot] = []
-    waiting = [*reboot.nodes]
+    waiting = [*nodes]
     while waiting:
-        one = _as_many(state, waiting, secondaries=True)
+        one = _as_many(guests, waiting, secondaries=secondaries)
         if not one.nodes:
-            raise Error("Not enough capacity to move secondaries")
+            raise Error(complaint)
         found.append(one)
         waiting = [node for node in waiting if node not in one.nodes]
     return found
 
 
-def _migrate(state: State, node: int) -> None:
-    for row in np.flatnonzero((state.primary == node) & state.amounts.drbd):
-        index, secondary = int(row), int(state.secondary[row])
+def _as_many(guests: Guests, nodes: Sequence[int], *, secondaries: bool) -> Reboot:
+    """Those of the nodes, one after the other, whose guests find a place while the ones before are down."""
+    taken: list[int] = []
+    for node in nodes:
+        moved = _away(guests, node, {*taken, node}, secondaries=secondaries)
+        if moved is not None:
+            guests, taken = moved, [*taken, node]
+    return Reboot(taken, guests)
+
+
+def _migrate(guests: Guests, node: int) -> Guests:
+    state = guests.state
+    for index in guests.latest_first((state.primary == node) & state.amounts.drbd):
+        secondary = int(state.secondary[index])
         state.move(index, state.count, state.count)
         modes = checks.primary_modes(state, index, as_primary(state, index), forced=True)
-        if modes[secondary] != FITS:
+        back = checks.secondary_modes(state, index, as_secondary(state, index), np.array([secondary]), forced=True)[0]
+        if modes[secondary] != FITS or back[node] != FITS:
             raise Error("Failed to migrate instances off nodes")
-        state.move(index, secondary, node)
+        guests = guests.to(index, secondary, node)
+    return guests
 
 
-def _away(state: State, node: int, down: set[int], *, secondaries: bool) -> State | None:
-    """The state with the node's guests (secondaries, or primaries without one) on the first nodes that can have them.
+def _away(guests: Guests, node: int, down: set[int], *, secondaries: bool) -> Guests | None:
+    """The node's guests (secondaries, or primaries without one) on the first nodes that can have them.
 
     None where one finds no place.  `down`: the nodes that take nothing.
     """
-    trial = state.copy()
-    places = trial.secondary if secondaries else trial.primary
-    rows = np.flatnonzero((places == node) & (trial.amounts.drbd == secondaries))
-    group = trial.nodes[node].group
-    targets = np.array([one for one in online(trial) if one not in down and trial.nodes[one].group == group],
+    trial = guests.copy()
+    state = trial.state
+    places = state.secondary if secondaries else state.primary
+    group = state.nodes[node].group
+    targets = np.array([one for one in online(state) if one not in down and state.nodes[one].group == group],
                        dtype=np.int64)
-    for row in rows[::-1]:
-        index, primary = int(row), int(trial.primary[row])
-        trial.move(index, trial.count, trial.count)
-        target = _first(trial, index, targets, primary if secondaries else None)
+    for index in trial.latest_first((places == node) & (state.amounts.drbd == secondaries)):
+        primary = int(state.primary[index])
+        state.move(index, state.count, state.count)
+        target = _first(state, index, targets, primary if secondaries else None)
         if target is None:
             return None
-        trial.move(index, *((primary, target) if secondaries else (target, trial.count)))
+        trial = trial.to(index, *((primary, target) if secondaries else (target, state.count)))
     return trial
 
 

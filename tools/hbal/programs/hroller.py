@@ -39,7 +39,7 @@ def plan(options: Options, arguments: Sequence[str]) -> int:
     if options.verbosity > 2:
         print(f"Node Graph: {_shown(graph)}")
     classes, tried = colouring.best(graph)
-    reboots = _in_order([one for nodes in classes for one in _split(data, nodes, options)], master)
+    reboots = _in_order(_sets(data, classes, options), master)
     if options.verbosity > 1:
         print(colouring.statistics(tried))
     sys.stdout.write("".join(f"{line}\n" for line in _lines(data, reboots, options)))
@@ -76,17 +76,16 @@ def _chosen(data: ClusterData, options: Options) -> list[int]:
             and (wanted is None or wanted & set(node.tags))]
 
 
-def _split(data: ClusterData, nodes: list[int], options: Options) -> "list[Reboot]":
+def _sets(data: ClusterData, classes: list[list[int]], options: Options) -> "list[Reboot]":
+    """The classes, split so that the guests that have to move find room."""
     from hbal.core.arrays import build
     from hbal.maintenance import reboots
 
     state = build(data)
-    if options.ignore_non_redundant:
-        found = reboots.without_moves(state, nodes)
-    else:
-        found = reboots.with_primaries(state, nodes)
+    way = reboots.without_moves if options.ignore_non_redundant else reboots.with_primaries
+    found = [one for nodes in classes for one in way(state, nodes)]
     if options.full_evacuation:
-        return [part for one in found for part in reboots.fully(one)]
+        return [part for one in [*map(reboots.migrated, found)] for part in reboots.fully(one)]
     return found
 
 
@@ -95,7 +94,7 @@ def _in_order(found: "list[Reboot]", master: int | None) -> "list[Reboot]":
     from hbal.maintenance.reboots import Reboot
 
     ordered = sorted(found, key=lambda one: (master in one.nodes, -len(one.nodes)))
-    return [Reboot(sorted(one.nodes, key=lambda node: node == master), one.state) for one in ordered]
+    return [Reboot(sorted(one.nodes, key=lambda node: node == master), one.guests) for one in ordered]
 
 
 def _lines(data: ClusterData, found: "list[Reboot]", options: Options) -> Iterator[str]:
@@ -112,7 +111,7 @@ def _lines(data: ClusterData, found: "list[Reboot]", options: Options) -> Iterat
 
 def _moves(data: ClusterData, one: "Reboot") -> Iterator[str]:
     """The instances that really change nodes; two that change roles do not."""
-    state = one.state
+    state = one.guests.state
     for index, instance in enumerate(data.instances):
         before = [node for node in (instance.primary, instance.secondary) if node >= 0]
         after = [int(node) for node in (state.primary[index], state.secondary[index]) if node < state.count]
