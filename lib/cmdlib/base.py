@@ -44,14 +44,14 @@ class Locks:
 class Hooks:
     """`path` is the folder's stem (instance-add); `env` without the GANETI_ prefix; nodes by UUID.
 
-    `post_env` is added with the POST_ prefix when the plan is done.
+    `instance`: UUID of the instance that `env` tells of; its variables are looked up again when the plan is done.
     """
 
     path: str
     object_type: str
     target: str
     env: dict[str, str] = field(default_factory=dict)
-    post_env: dict[str, str] = field(default_factory=dict)
+    instance: str = ""
     pre_nodes: tuple[str, ...] = ()
     post_nodes: tuple[str, ...] = ()
 

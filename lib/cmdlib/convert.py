@@ -87,7 +87,8 @@ async def check(view: View, op: InstanceSetParams) -> Conversion:
     sizes = tuple(disk.size for disk in config.disks_of(guest.instance))
     return Conversion(
         guest=guest, new=new, sizes=sizes, live=live, wait=op.wait_for_sync, wipe=config.cluster.prealloc_wipe_disks,
-        hooks=hookenv.hooks(config, "instance-modify", env, pre=tuple(node.uuid for node in nodes)))
+        hooks=hookenv.hooks(config, "instance-modify", env, of=guest.instance, pre=(
+            *hookenv.nodes_of(config, guest.instance), *(node.uuid for node in nodes))))
 
 
 # --- the request ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What hooks of instance operations see, without the GANETI_ prefix."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from gantry.config.config import Config
 from gantry.objects.instance import Disk, DrbdLocation, Instance, Nic
 
 VERSION = "2"
+_DEVICE = re.compile(r"INSTANCE_(DISK|NIC)\d+_")
 
 
 def text(value: Any) -> str:
@@ -32,8 +34,19 @@ def environment(config: Config, op_id: str, phase: str, hooks: Hooks) -> dict[st
         env["OP_TARGET"] = hooks.target
     env |= hooks.env
     if phase == "post":
-        env |= {f"POST_{name}": value for name, value in (hooks.env | hooks.post_env).items()}
+        env |= {f"POST_{name}": value for name, value in _afterwards(config, hooks).items()}
     return {f"GANETI_{name}": str(value) for name, value in env.items()}
+
+
+def _afterwards(config: Config, hooks: Hooks) -> dict[str, str]:
+    """The variables of the operation with the instance as it is now.  One that is gone, or was only made, is as it was
+    told of before.
+    """
+    instance = config.instances.get(hooks.instance)
+    if instance is None:
+        return hooks.env
+    kept = {name: value for name, value in hooks.env.items() if not _DEVICE.match(name)}
+    return kept | instance_env(config, instance, config.disks_of(instance))
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
@@ -108,20 +121,24 @@ def _mirrored(config: Config, instance: Instance, place: DrbdLocation) -> dict[s
             "META_VG": here.meta.vg, "META_ID": here.meta.lv}
 
 
-def hooks(config: Config, path: str, env: Mapping[str, str], *, pre: Sequence[str],
-          post: Sequence[str] | None = None, after: Mapping[str, str] | None = None) -> Hooks:
-    """Hooks of an instance on the master and on these nodes; `post` is as `pre` unless it is given."""
+def hooks(config: Config, path: str, env: Mapping[str, str], *, of: Instance | None, pre: Sequence[str],
+          post: Sequence[str] | None = None) -> Hooks:
+    """Hooks of an instance on the master and on these nodes; `post` is as `pre` unless it is given.  `of`: the
+    instance, None where the operation makes it.
+    """
     master = config.cluster.master_node
     return Hooks(path=path, object_type="INSTANCE", target=env["OP_TARGET"], env=dict(env),
-                 post_env={**env, **(after or {})},
+                 instance="" if of is None else of.uuid,
                  pre_nodes=tuple(dict.fromkeys((master, *pre))),
                  post_nodes=tuple(dict.fromkeys((master, *(pre if post is None else post)))))
 
 
-def on_instance(config: Config, path: str, instance: Instance, extra: Mapping[str, Any], *,
-                after: Instance | None = None) -> Hooks:
+def on_instance(config: Config, path: str, instance: Instance, extra: Mapping[str, Any]) -> Hooks:
     """The usual case: on the master and all nodes of the instance, before and after."""
-    disks = config.disks_of(instance)
-    env = instance_env(config, instance, disks) | texts(extra)
-    return hooks(config, path, env, pre=(instance.primary_node, *config.secondaries_of(instance)),
-                 after=instance_env(config, after, disks) if after else None)
+    env = instance_env(config, instance, config.disks_of(instance)) | texts(extra)
+    return hooks(config, path, env, of=instance, pre=nodes_of(config, instance))
+
+
+def nodes_of(config: Config, instance: Instance) -> tuple[str, ...]:
+    """All nodes of the instance, the primary first."""
+    return (instance.primary_node, *config.secondaries_of(instance))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OP_INSTANCE_CHANGE_GROUP: move an instance to another node group, as an allocator proposes."""
 
+from dataclasses import replace
+
 from gantry.cmdlib import hookenv, relocation
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.relocation import Proposal
@@ -30,9 +32,8 @@ class InstanceChangeGroupUnit(LogicalUnit[InstanceChangeGroup, Proposal], op=Ins
         hooks = hookenv.on_instance(config, "instance-change-group", instance, {
             "TARGET_GROUPS": [group.uuid for group in groups]})
         master = (config.cluster.master_node,)
-        return Proposal(what=f"move instance {instance.name}", jobs=jobs, hooks=Hooks(
-            path=hooks.path, object_type=hooks.object_type, target=hooks.target, env=hooks.env,
-            post_env=hooks.post_env, pre_nodes=master, post_nodes=master))
+        return Proposal(what=f"move instance {instance.name}", jobs=jobs,
+                        hooks=replace(hooks, pre_nodes=master, post_nodes=master))
 
     def plan(self, seen: Proposal) -> Plan:
         return relocation.plan(seen)

@@ -249,7 +249,7 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         env = hookenv.instance_env(config, guest.instance, guest.disks, status=starts, types=False)
         nodes = (guest.node.uuid, *(node.uuid for node in guest.peers))
         more = {"ADD_MODE": self.op.mode} | (importing.hook_env(source) if source is not None else {})
-        return hookenv.hooks(config, "instance-add", env | more, pre=nodes)
+        return hookenv.hooks(config, "instance-add", env | more, of=None, pre=nodes)
 
 
 def _with_slots(config: Config, instance: Instance, made: tuple[Disk, ...]) -> tuple[Instance, tuple[Disk, ...]]:

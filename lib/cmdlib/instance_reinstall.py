@@ -47,7 +47,7 @@ class InstanceReinstallUnit(LogicalUnit[InstanceReinstall, Again], op=InstanceRe
         secret = {key: ref(steps.SECRETS, key) for key in op.osparams_secret or {}}
         env = osenv.script_env(config, instance, guest.disks, secret=secret, debug_level=op.debug_level)
         env["INSTANCE_REINSTALL"] = "1"
-        hooks = hookenv.on_instance(config, "instance-reinstall", old, {}, after=instance)
+        hooks = hookenv.on_instance(config, "instance-reinstall", old, {})
         return Again(guest=guest, new=replace(guest, instance=instance), env=env, hooks=hooks)
 
     def plan(self, seen: Again) -> Plan:

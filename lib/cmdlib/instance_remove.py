@@ -41,7 +41,8 @@ class InstanceRemoveUnit(LogicalUnit[InstanceRemove, Old], op=InstanceRemove):
         secondaries = config.secondaries_of(guest.instance)
         env = hookenv.instance_env(config, guest.instance, guest.disks)
         env["SHUTDOWN_TIMEOUT"] = str(self.op.shutdown_timeout)
-        hooks = hookenv.hooks(config, "instance-remove", env, pre=(), post=(guest.node.uuid, *secondaries))
+        hooks = hookenv.hooks(config, "instance-remove", env, of=guest.instance, pre=(),
+                              post=(guest.node.uuid, *secondaries))
         return Old(guest=guest, removers=removers, reachable=reachable, hooks=hooks,
                    back=vmspec.build(config, guest.instance, guest.disks) if runs else None)
 

@@ -42,8 +42,7 @@ class InstanceRenameUnit(LogicalUnit[InstanceRename, Renaming], op=InstanceRenam
         if guest.instance.os and guest.disks:
             env = osenv.script_env(config, new.instance, renamed, debug_level=op.debug_level)
             env["OLD_INSTANCE_NAME"] = guest.name
-        hooks = hookenv.on_instance(config, "instance-rename", guest.instance, {"INSTANCE_NEW_NAME": name},
-                                    after=new.instance)
+        hooks = hookenv.on_instance(config, "instance-rename", guest.instance, {"INSTANCE_NEW_NAME": name})
         return Renaming(guest=guest, new=new, env=env, hooks=hooks)
 
     def plan(self, seen: Renaming) -> Plan:

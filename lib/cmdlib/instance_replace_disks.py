@@ -153,7 +153,7 @@ class InstanceReplaceDisksUnit(LogicalUnit[InstanceReplaceDisks, Seen], op=Insta
             guest=guest, node=node, leaves=leaves, swaps=tuple(swaps), early=op.early_release, now=clock.epoch(),
             opens=mirror_state.is_down(states), apart=mirror_state.is_apart(states),
             wipe=config.cluster.prealloc_wipe_disks,
-            hooks=hookenv.hooks(config, "mirrors-replace", env, pre=(guest.node.uuid, *new)))
+            hooks=hookenv.hooks(config, "mirrors-replace", env, of=guest.instance, pre=(guest.node.uuid, *new)))
 
 
 def _broken(guest: steps.Guest, states: States, secondary: Node) -> tuple[str, tuple[int, ...]]:

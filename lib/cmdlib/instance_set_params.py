@@ -252,7 +252,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         extra = {"RUNTIME_MEMORY": self.op.runtime_mem} if self.op.runtime_mem else {}
         config = view.config
         env = hookenv.instance_env(config, new, guest.disks) | hookenv.texts(extra)
-        return hookenv.hooks(config, "instance-modify", env, pre=(guest.node.uuid,))
+        return hookenv.hooks(config, "instance-modify", env, of=new, pre=hookenv.nodes_of(config, guest.instance))
 
 
 def _shown(key: str, value: Any) -> Any:

@@ -103,9 +103,8 @@ def moved_hooks(config: Config, path: str, guest: steps.Guest, target: Node, ext
     """Hooks on master and target, and on the source after it (before it as well if `source_before`)."""
     env = hookenv.instance_env(config, guest.instance, guest.disks)
     env |= hookenv.texts({**extra, **move_env(guest, target)})
-    after = hookenv.instance_env(config, replace(guest.instance, primary_node=target.uuid), guest.disks)
     both = (target.uuid, guest.node.uuid)
-    return hookenv.hooks(config, path, env, after=after,
+    return hookenv.hooks(config, path, env, of=guest.instance,
                          pre=both if source_before else (target.uuid,), post=both)
 
 

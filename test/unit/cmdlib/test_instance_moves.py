@@ -133,7 +133,7 @@ def test_failover_hooks():
     assert hooks.env["OLD_PRIMARY"] == "node1"
     assert hooks.env["NEW_PRIMARY"] == "node2"
     assert hooks.env["NEW_SECONDARY"] == ""
-    assert hooks.post_env["INSTANCE_PRIMARY"] == "node2"
+    assert hooks.instance == "i1"
 
 
 # --- migration ---

@@ -309,7 +309,7 @@ def test_hooks_get_their_environment():
                                                    HookResult(script="big-post.d/20x", code=1, output="oops")]})
         does("it", Plan(result=1), hooks=Hooks(
             path="big", object_type="INSTANCE", target="web1", env={"INSTANCE_NAME": "web1", "NUMBER": "1"},
-            post_env={"NUMBER": "2"}, pre_nodes=("node-1",), post_nodes=("node-1", "node-2")))
+            pre_nodes=("node-1",), post_nodes=("node-1", "node-2")))
         job = await made.run(op("it"))
         assert job.ops[0].result == 1
         assert set(given) == {("pre", "node-1"), ("post", "node-1"), ("post", "node-2")}
@@ -321,7 +321,7 @@ def test_hooks_get_their_environment():
             "GANETI_INSTANCE_NAME": "web1", "GANETI_NUMBER": "1"}
         after = given["post", "node-1"]
         assert (after["GANETI_NUMBER"], after["GANETI_POST_NUMBER"], after["GANETI_POST_INSTANCE_NAME"]) == (
-            "1", "2", "web1")
+            "1", "1", "web1")
         assert lines(job) == [
             " - WARNING: On node2.example.org script big-post.d/10x failed, (no output)",
             " - WARNING: On node2.example.org script big-post.d/20x failed, output: oops"]
