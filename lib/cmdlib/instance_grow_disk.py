@@ -19,13 +19,14 @@ from gantry.objects.instance import Disk
 from gantry.objects.plan import Action, Call, Plan, Several, Step, Task, Update
 from gantry.objects.vm import VmDisk
 from gantry.opcodes.instance import InstanceGrowDisk
+from gantry.rpc import calls
 from gantry.utils.units import format_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
     """`size` is the size wanted, in MiB; `guest` has the one disk only.  `opens`: the disk is not in use and must be
-    opened for a while.
+    opened for a while.  `wipe`: (start, size) of what is to be wiped, in MiB, None for nothing.
     """
 
     guest: steps.Guest
@@ -34,7 +35,7 @@ class Growth:
     size: int
     running: bool
     opens: bool
-    wipe: bool
+    wipe: tuple[int, int] | None
     hooks: Hooks
 
 
@@ -65,10 +66,10 @@ class InstanceGrowDiskUnit(LogicalUnit[InstanceGrowDisk, Growth], op=InstanceGro
             mirror_state.require_synced(alone, states, "grow it", first=index)
         await disks.require_room(view, _room(config, guest, disk, size - disk.size))
         extra = {"DISK": op.disk, "AMOUNT": op.amount, "ABSOLUTE": op.absolute}
-        return Growth(guest=alone, index=index, disk=disk, size=size, opens=opens,
-                      running=await checks.status(view, guest.instance) is not None,
-                      wipe=config.cluster.prealloc_wipe_disks and disk.file is None,
-                      hooks=hookenv.on_instance(config, "disk-grow", guest.instance, extra))
+        wipe, running = await _wiped(view, alone, states, size), await checks.status(view, guest.instance) is not None
+        unused = not guest.mirrored and not running and not guest.instance.disks_active
+        return Growth(guest=alone, index=index, disk=disk, size=size, opens=opens or (wipe is not None and unused),
+                      running=running, wipe=wipe, hooks=hookenv.on_instance(config, "disk-grow", guest.instance, extra))
 
     def _size(self, guest: steps.Guest, index: int) -> int:
         op, disk = self.op, guest.disks[index]
@@ -83,7 +84,8 @@ class InstanceGrowDiskUnit(LogicalUnit[InstanceGrowDisk, Growth], op=InstanceGro
     def plan(self, seen: Growth) -> Plan:
         plan: list[Step] = []
         if seen.opens:
-            plan += [*steps.open_disks(seen.guest), mirror.wait_connected(seen.guest), mirror.wait_synced(seen.guest)]
+            plan += steps.open_disks(seen.guest)
+            plan += [mirror.wait_connected(seen.guest), mirror.wait_synced(seen.guest)] if seen.guest.mirrored else []
         plan += [*_volumes(seen), *_tell(seen)]
         if seen.guest.mirrored and (self.op.wait_for_sync or seen.opens):
             plan.append(mirror.wait_synced(replace(seen.guest, disks=(_grown(seen),)), may_fail=True))
@@ -102,6 +104,18 @@ def _room(config: Config, guest: steps.Guest, disk: Disk, added: int) -> disks.R
     return disks.wanted_room(config, disks.layout_of(config, guest.instance), [replace(disk, size=added)])
 
 
+async def _wiped(view: View, guest: steps.Guest, states: mirror_state.States, size: int) -> tuple[int, int] | None:
+    """(start, size) in MiB of what will be new of the disk and is to be wiped.  The disk may be larger than recorded,
+    rounded up to whole extents or grown by a job that did not come to its end; the guest may use all of it.
+    """
+    [disk] = guest.disks
+    if disk.file is not None or not view.config.cluster.prealloc_wipe_disks:
+        return None
+    seen = states or {guest.node.uuid: await view.nodes.call(guest.node.uuid, calls.disks_status, disks=[disk])}
+    start = max(disk.size, *(state["size"] for found in seen.values() for state in found))
+    return (start, size - start) if start < size else None
+
+
 def _grown(seen: Growth) -> Disk:
     return replace(seen.disk, size=seen.size)
 
@@ -115,19 +129,19 @@ def _volumes(seen: Growth) -> list[Step]:
     grow: list[Action] = [Task(node=node.uuid, call="disk_grow", args={
         "disk": codec.encode(seen.disk), "size": seen.size}) for node in nodes]
     plan = [Step(title=title, action=Several(actions=grow), weight=0.5 + added / disks.CREATE_RATE, no_return=True)]
-    if seen.wipe:
-        wipe: list[Action] = [_wipe(seen, node, added) for node in nodes]
+    if seen.wipe is not None:
+        wipe: list[Action] = [_wipe(seen, node, *seen.wipe) for node in nodes]
         plan.append(Step(title=f"* wiping what is new of disk {seen.index} of instance {seen.guest.name}",
-                         action=Several(actions=wipe), weight=1.0 + added / disks.WIPE_RATE))
+                         action=Several(actions=wipe), weight=1.0 + seen.wipe[1] / disks.WIPE_RATE))
     return plan
 
 
-def _wipe(seen: Growth, node: Node, added: int) -> Task:
+def _wipe(seen: Growth, node: Node, start: int, size: int) -> Task:
     """Of a mirrored disk the volume below it: the mirror has not grown yet, so nobody else can write there."""
     end = seen.disk.drbd.end(node.uuid) if seen.disk.drbd is not None else None
     volume = seen.disk if end is None else volumes.data(_grown(seen), end)
     return Task(node=node.uuid, call="disk_wipe", args={
-        "disk": codec.encode(volume), "start": seen.disk.size, "size": added})
+        "disk": codec.encode(volume), "start": start, "size": size})
 
 
 def _tell(seen: Growth) -> list[Step]:

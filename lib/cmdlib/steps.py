@@ -89,8 +89,9 @@ def delete_all(instance: Instance, disks: Sequence[Disk]) -> Several:
 
 
 def for_good(plan: Sequence[Step]) -> list[Step]:
-    """The steps, after which the plan is only continued: what comes next removes what the way back would lead to.  That
-    is known before the first of it is gone, so a removal that is canceled, fails or is cut off half-way changes nothing.
+    """The steps, after which the plan is only continued: what comes next removes what the way back would lead to.
+
+    That is known before the first of it is gone: a removal that is canceled, fails or is cut off changes nothing.
     """
     return [*plan[:-1], replace(plan[-1], no_return=True)]
 

@@ -314,10 +314,16 @@ class DiskWorld(World):
         found = []
         for disk in disks:
             file = self.files.get(self._place(node, disk))
-            state = {"path": self._place(node, disk), "exists": file is not None, "size": file.size if file else 0,
+            state = {"path": self._place(node, disk), "exists": file is not None, "size": self._size(node, disk, file),
                      "open": file is not None and node in file.open_on, "used": False, "mirror": None}
             found.append(state | ({"mirror": self._mirror(node, disk)} if disk.drbd is not None else {}))
         return found
+
+    def _size(self, node, disk, file):
+        """Of the device where there is one; of a mirror that is down what is recorded."""
+        device = self._device(node, disk) if disk.drbd is not None else None
+        size = file.size if file else 0
+        return device.size if device is not None else size if disk.drbd is None else min(size, disk.size)
 
     def _mirror(self, node, disk):
         device = self._device(node, disk)

@@ -60,6 +60,43 @@ def test_what_is_new_is_wiped_before_anybody_sees_it():
     assert calls.count("disk_wipe") == 2
 
 
+def wiped(plan):
+    return {(part.args["start"], part.args["size"]) for step in plan.steps if "wiping" in step.title
+            for part in step.action.actions}
+
+
+@pytest.mark.parametrize(("disk", "up", "start"), [(plain(), True, 288), (plain(), False, 288), (mirrored(), True, 288),
+                                                   (mirrored(), False, 256)])
+def test_what_the_guest_has_already_is_not_wiped(disk, up, start):
+    """A volume is rounded up to whole extents, of which the guest uses all; a device that has grown is as large as it
+    is, whatever is recorded.  What lies above a device that is down nobody has used.
+    """
+    world = running(disk, cluster={"prealloc_wipe_disks": True}) if up else disk_world(
+        disk, active=False, cluster={"prealloc_wipe_disks": True})
+    for path, file in world.files.items():
+        file.size = file.size if "meta" in path else 288
+    for device in world.devices.values():
+        device.size = 288
+    todo = grow(world)
+    assert wiped(todo) == {(start, 320 - start)}
+    run(world, todo)
+    assert world.config.disks["d1"].size == 320
+    assert wiped(grow(world, amount=64)) == {(320, 64)}
+    for path, file in world.files.items():
+        file.size = file.size if "meta" in path else 512
+    for device in world.devices.values():
+        device.size = 512
+    if up:
+        assert wiped(grow(world, amount=64)) == set()
+
+
+def test_a_disk_is_opened_to_be_wiped():
+    world = disk_world(plain(), active=False, cluster={"prealloc_wipe_disks": True})
+    run(world, grow(world))
+    calls = [name for _, name in world.asked]
+    assert calls.index("disks_open") < calls.index("disk_wipe") < calls.index("disks_close")
+
+
 @pytest.mark.parametrize("disk", [plain(), mirrored()])
 @pytest.mark.parametrize("active", [True, False])
 def test_cut_off_anywhere(disk, active):
