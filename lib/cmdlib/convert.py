@@ -7,7 +7,7 @@ The disks keep their UUIDs, names and slots; only where they lie changes.  The p
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gantry.cmdlib import checks, disks, hookenv, hotplug, measure, mirror, placement, steps, vmspec
+from gantry.cmdlib import checks, disks, hookenv, hotplug, measure, mirror, mirror_state, placement, steps, vmspec
 from gantry.cmdlib.base import Hooks, Locks
 from gantry.cmdlib.view import View
 from gantry.config.config import Config
@@ -76,6 +76,8 @@ async def check(view: View, op: InstanceSetParams) -> Conversion:
     if guest.mirrored and not guest.peers:
         view.warn(f"The old volumes on the secondary node of instance {guest.name} stay there; when it is back, "
                   "gnt-cluster verify names them and they can be removed")
+    if guest.mirrored and template is PLAIN and not live:
+        await _require_newest(view, guest)
     secondary = await _secondary(view, op, guest, template)
     nodes = [guest.node, *([secondary] if secondary is not None else [])]
     new = _converted(view, op, guest, template, nodes, in_place=not live)
@@ -140,6 +142,14 @@ async def _secondary(view: View, op: InstanceSetParams, guest: steps.Guest, temp
         raise WrongInput(detail=f"Node {node.name} is the primary node of instance {guest.name}, it cannot be its "
                                 "secondary as well")
     return node
+
+
+async def _require_newest(view: View, guest: steps.Guest) -> None:
+    """Refuse to keep the primary's volumes alone while the data come from the peer.  That is not seen when they are
+    opened, if they are in use already.
+    """
+    states = await mirror_state.look(view, guest)
+    mirror_state.require_newest(view.config, guest, states, guest.node, range(len(guest.disks)))
 
 
 async def _require_exchange(view: View, guest: steps.Guest, new: steps.Guest) -> None:

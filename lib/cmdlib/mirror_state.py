@@ -111,5 +111,5 @@ def require_newest(config: Config, guest: Guest, states: States, node: Node, ind
     bad = [index for index in indices if index not in found.newest | found.down or index in found.broken]
     if bad:
         raise WrongState(detail=f"disk/{bad[0]} of instance {guest.name} has not the newest data on node {node.name}; "
-                                "replacing its storage elsewhere would lose the only good copy. Repair that node's "
+                                "giving up its storage elsewhere would lose the only good copy. Repair that node's "
                                 f"mirror first (gnt-instance activate-disks {guest.name}, or replace-disks there)")

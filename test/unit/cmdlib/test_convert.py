@@ -149,6 +149,15 @@ def test_an_old_copy_is_not_taken_for_the_disk():
     assert world.config.disks["d1"].dev_type is DiskTemplate.DRBD
 
 
+def test_a_copy_that_is_being_filled_is_not_taken_for_the_disk():
+    """Its disks are active, so nothing need be promoted: what is missing on the primary comes from the secondary."""
+    world = disk_world(*DRBD, active=True)
+    world.files[f"n1:vg0/{DRBD[1].drbd.end('n1').meta.lv}"].content = "Inconsistent"
+    with pytest.raises(WrongState, match=r"disk/1 .* only good copy"):
+        modify(world, disk_template="plain")
+    modify(world, disk_template="file")  # copied from where it is whole
+
+
 def test_the_second_disk_fails_live():
     """The first one goes back, and was recorded where it was all the time."""
     world = running(PLAIN)
