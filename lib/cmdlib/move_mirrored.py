@@ -56,8 +56,8 @@ def turned(guest: steps.Guest, node: Node, *, epoch: int, peer: bool = True) -> 
 async def check_consistent(view: View, guest: steps.Guest, to: Node, *, alive: bool, ignore: bool) -> None:
     """Refuse to let the guest go on with data at `to` that is not the newest; a warning when that is to be ignored.
 
-    `alive`: the present primary can be asked, so what it writes must arrive at `to`; else `to` must have been whole
-    when it last heard of it.
+    `alive`: the present primary can be asked, so what it writes must arrive at `to`.  Else, or if nobody writes, `to`
+    must have been whole when it last heard of it: the present primary may be gone when the guest starts.
     """
     view.say("* checking disk consistency between source and target")
     states = await view.nodes.call(to.uuid, calls.disks_status, disks=list(guest.disks))
@@ -84,7 +84,7 @@ def _old(guest: steps.Guest, disk: Disk, state: Mapping[str, Any], *, alive: boo
         (known < guest.instance.owner_epoch and not (alive and status == "ok"),
          f"it was last brought up for owner {known} of the instance, which has had owner {guest.instance.owner_epoch} "
          "since, on another node"),
-        (not alive and disk.degraded_since is not None,
+        (disk.degraded_since is not None and not (alive and active),
          "when it was looked at last, it had not all data of the primary node (gnt-instance info tells since when)"),
         (active and alive and status != "ok", seen.get("problem") or f"its mirror is {status} ({data})"),
         (active and not alive and status != "down" and data != "UpToDate", f"its data is {data}"))

@@ -195,6 +195,15 @@ def test_an_end_that_was_seen_to_lack_data_is_not_gone_on_with_when_the_primary_
     assert failover(world, ignore_consistency=True)
 
 
+def test_a_stopped_instance_does_not_leave_the_only_whole_copy():
+    """The secondary was away for a while before the instance was stopped; it may have to start without the other."""
+    world = stopped()
+    world.config.replace("disks", replace(world.config.disks["d2"], degraded_since=900.0))
+    with pytest.raises(WrongState, match=r"disk/1 .* had not all data .*gnt-instance activate-disks web1"):
+        failover(world)
+    assert failover(world, ignore_consistency=True)
+
+
 def test_a_target_that_refuses_leaves_the_guest_where_it_is():
     world = running()
     plan = failover(world)
