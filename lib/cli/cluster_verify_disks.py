@@ -23,9 +23,9 @@ def run(ctx: Context) -> int:
 def _group(ctx: Context, bad_nodes: dict[str, str], inactive: list[str], missing: dict[str, list[Any]]) -> int:
     """The outcome of one group, and the repairs."""
     for node, text in bad_nodes.items():
-        output.error(f"Error gathering data on node {node}: {text}")
+        output.line(f"Error gathering data on node {node}: {text}")
     if bad_nodes:
-        output.error("You need to fix these nodes first before fixing instances")
+        output.line("You need to fix these nodes first before fixing instances")
     failed = [_activate(ctx, name) for name in inactive if name not in missing]
     for name, volumes in missing.items():
         _say_missing(name, volumes, bad_nodes)

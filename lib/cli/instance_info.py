@@ -84,7 +84,8 @@ def _disk(disk: dict[str, Any], data: dict[str, Any], *, static: bool) -> list[t
         lines += [("nodeA", f"{drbd['primary_node']}, minor={drbd['primary_minor']}"),
                   ("nodeB", f"{drbd['secondary_node']}, minor={drbd['secondary_minor']}"), ("port", drbd["port"])]
     elif disk["logical_id"]:
-        lines.append(("logical_id", tuple(disk["logical_id"])))
+        place = disk["logical_id"]
+        lines.append(("logical_id", "/".join(place) if disk["dev_type"] == "plain" else tuple(place)))
     if not static:
         lines.append(("on primary", _device(disk["pstatus"], disk["dev_type"])))
         if data["snodes"]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """All that commands print: lines, tables, info trees, errors; and the questions they ask."""
 
+import json
 import os
 import sys
 import textwrap
@@ -141,7 +142,13 @@ def info_lines(value: Any) -> list[str]:
                 for item in value for number, text in enumerate(info_lines(item))]
     if isinstance(value, tuple):
         return [f"[{', '.join(map(str, value))}]"]
-    return [str(value)]
+    return [_scalar(value)]
+
+
+def _scalar(value: Any) -> str:
+    """As it is, but for what a program that reads the tree as YAML would take for a key or a comment: that is quoted."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if ": " in text or " #" in text or text.endswith(":") else text
 
 
 def _mapping_lines(items: Sequence[tuple[str, Any]]) -> list[str]:

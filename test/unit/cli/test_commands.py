@@ -248,7 +248,7 @@ def test_verify_disks(luxi: FakeLuxi, capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr()
     assert f"Activating disks for instance '{WEB}'" in said.out
     assert f"Instance {DB} has missing logical volumes:\n\tn1 /dev/vg/lv\n\tn1 /srv/disk0\n" in said.out
-    assert "Error gathering data on node n2: down" in said.err
+    assert "Error gathering data on node n2: down\n" in said.out
 
 
 @pytest.mark.parametrize("gateway", ["192.0.2.1", "none"])

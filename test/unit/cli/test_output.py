@@ -54,6 +54,12 @@ def test_info_trees() -> None:
     assert info_lines([[("A", 1), ("B", {"c": 2})], [("A", 2)]]) == ["- A: 1", "  B:", "    c: 2", "- A: 2"]
 
 
+@pytest.mark.parametrize("text", ["split brain: both ends wrote", "quiet #1", "name:"])
+def test_a_value_that_yaml_would_misread_is_quoted(text: str) -> None:
+    assert output.info_lines([("problem", text), ("name", "web1:a")]) == [
+        f'problem: "{text}"', "name: web1:a"]
+
+
 def test_an_error_is_told_when_what_came_before_it_is_lost(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with open("/dev/full", "w") as full:

@@ -57,6 +57,7 @@ def test_both_ends_of_a_pair(world):
     assert lines["on secondary"] == "/dev/drbd0 (147:0) in sync, status ok"
     assert "not yet redundant" not in lines
     assert dict(lines["child devices"][1])["child 1"] == "plain, size 128M"
+    assert dict(lines["child devices"][0])["logical_id"] == "xenvg/d1.disk0_data"
 
 
 def test_the_secret_is_shown_to_nobody(world):
@@ -84,6 +85,7 @@ def test_a_plain_disk(world):
     disk = info(world)["db1"]["disks"][0]
     assert (disk["logical_id"], disk["drbd_info"], disk["sstatus"]) == (["xenvg", "p.disk0"], None, None)
     assert disk["pstatus"][0] == "/dev/xenvg/p.disk0"
+    assert text_of(info(world)["db1"])["logical_id"] == "xenvg/p.disk0"
 
 
 # --- fields ---
