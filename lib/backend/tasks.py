@@ -93,6 +93,7 @@ def task_cancel(task: str) -> TaskStatus:
             break
     record = task_record.read(task)
     if record is not None and record.state == RUNNING and not task_record.lives(task):
+        end_rest(record)
         record.state, record.message = CANCELED, "killed, it did not end when asked"
         task_record.write(record, durable=True)
     return _status(task)
@@ -145,7 +146,9 @@ def end_rest(record: Record) -> None:
     They are known by their session, which is the runner's.  Its number is not given to another as long as
     one of them lives.
     """
-    if not record.pid or record.boot != task_record.boot_id() or Path(f"/proc/{record.pid}").exists():
+    if not record.pid or record.boot != task_record.boot_id():
+        return
+    if task_record.process_start(record.pid) not in (0, record.started):  # it may be ending, or not be collected yet
         return
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

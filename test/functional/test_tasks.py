@@ -91,10 +91,17 @@ def test_a_server_that_was_killed_is_replaced_and_its_tasks_live_on(root):
 
 
 def test_a_server_that_is_not_needed_ends(root, monkeypatch):
+    servers, begin = [], command.start
+
+    def remembered(*args, **more):
+        servers.append(begin(*args, **more))
+        return servers[-1]
+
+    monkeypatch.setattr(command, "start", remembered)
     monkeypatch.setattr(task_starter, "IDLE_SECONDS", 0.05)
     start("works")
     wait_until_it_runs(root)
-    gone(server("7.0.2"))
+    assert servers[0].wait(20) == 0
     start("nothing", task="7.0.3")
     assert ended("7.0.3").state == "done"
     (root / "go-on").touch()
@@ -145,16 +152,36 @@ def test_a_task_killed_is_reported_interrupted_and_starts_anew(root):
     assert runs(root) == 2
 
 
-def test_the_script_of_a_task_killed_is_ended_before_it_can_start_anew(root):
+def started_script(root):
+    """The number of the process of a task's script."""
     start("script")
     file = root / "script"
     assert retry.wait_for(lambda: file.exists() and file.read_text().endswith("\n"), seconds=20,
                           waits=retry.growing(0.01))
+    return int(file.read_text())
+
+
+def test_the_script_of_a_task_killed_is_ended_before_it_can_start_anew(root):
+    script = started_script(root)
     os.kill(task_record.read("7.0.2").pid, signal.SIGKILL)
     assert ended().state == "failed"
-    script = Path(f"/proc/{int(file.read_text())}/stat")
-    assert retry.wait_for(lambda: not script.exists() or ") Z " in script.read_text(), seconds=20,
-                          waits=retry.growing(0.01))
+    assert gone(script)
+
+
+def test_the_script_of_a_task_killed_by_its_cancellation_ends_with_it(root):
+    script = started_script(root)
+    os.kill(task_record.read("7.0.2").pid, signal.SIGSTOP)
+    assert tasks.task_cancel(task="7.0.2").state == "canceled"
+    assert gone(script)
+
+
+def test_what_a_task_left_is_ended_while_nobody_has_taken_note_of_its_own_end(root):
+    shell = ["sh", "-c", "sleep 60 >&2 & echo $!"]
+    with subprocess.Popen(shell, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as other:
+        left = int(other.stdout.read())
+        tasks.end_rest(task_record.Record(task="7.0.2", call="os_create", args={}, pid=other.pid,
+                                          started=task_record.process_start(other.pid), boot=task_record.boot_id()))
+        assert gone(left)
 
 
 def test_a_task_outlives_who_started_it(root):

@@ -108,7 +108,7 @@ def test_after_a_hard_kill_it_starts_again(here):
     start()
     pid = read_pid(here)
     os.kill(pid, signal.SIGKILL)
-    gone(pid)
+    assert gone(pid)
     assert start().returncode == 0
     assert read_pid(here) not in (0, pid)
 
