@@ -27,6 +27,8 @@ Progress = Callable[[float, str], None]
 
 CONFIG = "config.ini"
 _LARGEST = 1 << 20
+_TOKEN = 4
+"""Bytes that end the name of something that is being removed; that of an unfinished export never ends so."""
 _BOOT = ".boot"
 """In an unfinished export: during which boot of the machine it was begun."""
 
@@ -122,7 +124,7 @@ def clear_stale() -> None:
                 log.warning("the export %s was not finished when the machine went down; it is removed", name)
                 os.rename(new, _gone(_place(name)))
                 export_drop(name=name)
-    threading.Thread(target=_remove_gone, args=(".*.gone.*",), name="exports", daemon=True).start()
+    threading.Thread(target=_remove_gone, args=(".*",), name="exports", daemon=True).start()
 
 
 # --- places ---
@@ -150,7 +152,7 @@ def _place(name: str) -> Path:
 
 
 def _gone(place: Path) -> Path:
-    return place.with_name(f".{place.name.removeprefix('.')}.gone.{secrets.token_hex(4)}")
+    return place.with_name(f".{place.name.removeprefix('.')}.gone.{secrets.token_hex(_TOKEN)}")
 
 
 def _remove(folder: Path) -> None:
@@ -158,11 +160,12 @@ def _remove(folder: Path) -> None:
     if os.path.lexists(folder):
         os.rename(folder, _gone(folder))
         sync_folder(folder.parent)
-    _remove_gone(f".{folder.name.removeprefix('.')}.gone.*")
+    _remove_gone(f".{folder.name.removeprefix('.')}")
 
 
 def _remove_gone(pattern: str) -> None:
-    for gone in paths.here().exports.glob(pattern):
+    """`pattern`: of what was removed."""
+    for gone in paths.here().exports.glob(f"{pattern}.gone.{'[0-9a-f]' * 2 * _TOKEN}"):
         shutil.rmtree(gone, ignore_errors=True)  # another one may be at it; what stays, stays for the next time
 
 

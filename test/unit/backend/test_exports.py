@@ -3,6 +3,8 @@
 
 import os
 import shutil
+import threading
+from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
 
@@ -149,6 +151,27 @@ def test_what_a_machine_was_writing_when_it_went_down_is_removed(
     exports.clear_stale()
     assert settled(folder) == [NAME]
     assert (folder / NAME / "d1").read_text() == "old"
+
+
+def test_a_name_that_looks_like_something_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("data", "d1")
+    os.rename(exports.unfinished(NAME), exports.unfinished("web.gone.example.org"))
+    shutil.copytree(exports.unfinished("web.gone.example.org"), folder / "web")
+    monkeypatch.setattr(threading, "Thread", At)
+    exports.clear_stale()
+    exports.export_remove(name="web", progress=quiet)
+    assert os.listdir(folder) == [".web.gone.example.org.new"]
+    assert (exports.unfinished("web.gone.example.org") / "d1").read_text() == "data"
+
+
+class At:
+    """A thread that does its work at once."""
+
+    def __init__(self, *, target: Callable[..., None], args: tuple[str, ...], **_more: object) -> None:
+        self._target, self._args = target, args
+
+    def start(self) -> None:
+        self._target(*self._args)
 
 
 def test_what_was_half_removed_never_comes_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
