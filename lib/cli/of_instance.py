@@ -54,8 +54,9 @@ HELPER = (opt("--helper-startup-timeout", param="helper_startup_timeout", metava
 
 CREATION = (
     BACKEND, DISK, TEMPLATE, *FILE_STORAGE, HYPERVISOR, IALLOCATOR, NET, PLACEMENT, NODE_GROUP, *NAME_CHECKS,
-    NO_CONFLICTS_CHECK, flag("--no-nics", help="Create it without network interfaces"), NO_WAIT_FOR_SYNC,
-    OS_PARAMS, OS_PRIVATE, OS_SECRET, opt("-s", "--os-size", kind="size", metavar="SIZE", help="One disk of SIZE"),
+    NO_CONFLICTS_CHECK, opt("--no-nics", param="no_nics", help="Create it without network interfaces"),
+    NO_WAIT_FOR_SYNC, OS_PARAMS, OS_PRIVATE, OS_SECRET,
+    opt("-s", "--os-size", kind="size", metavar="SIZE", help="One disk of SIZE"),
     opt("--opportunistic-locking", param="opportunistic_locking"), opt("--tags", param="tags", metavar="TAG,..."),
     IGNORE_IPOLICY, *HELPER)
 """What gnt-instance add and gnt-backup import have in common."""

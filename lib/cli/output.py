@@ -146,7 +146,7 @@ def info_lines(value: Any) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    """As it is, but for what a program that reads the tree as YAML would take for a key or a comment: that is quoted."""
+    """As it is; quoted where a program that reads the tree as YAML would take a part for a key or a comment."""
     text = str(value)
     return json.dumps(text, ensure_ascii=False) if ": " in text or " #" in text or text.endswith(":") else text
 

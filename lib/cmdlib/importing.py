@@ -144,6 +144,8 @@ def _disks(op: InstanceCreate, source: Source, template: str | None) -> tuple[Ma
 def _nics(config: Config, op: InstanceCreate, source: Source) -> tuple[Mapping[str, Any], ...]:
     """An address of the network card is kept where the instance keeps its name."""
     same = op.instance_name.lower() == source.said.name
+    if op.no_nics:
+        return ()
     if op.nics:
         macs = [nic.get("mac", AUTO) for nic in source.said.nics] if same else []
         return tuple({**nic, "mac": macs[index]} if index < len(macs) and nic.get("mac", AUTO) == AUTO else nic

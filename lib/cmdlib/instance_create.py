@@ -156,6 +156,8 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
                                     "'create' and 'import' are")
         if op.forthcoming or op.commit:
             raise WrongInput(detail="forthcoming instances are not offered by this release")
+        if op.no_nics and op.nics:
+            raise WrongInput(detail="no_nics and nics exclude each other")
         if op.instance_communication:
             raise WrongInput(detail="the instance communication network is not offered by this release")
         installs = op.mode == "create" and not op.no_install and not any(spec.get("adopt") for spec in op.disks)
@@ -167,7 +169,7 @@ class InstanceCreateUnit(LogicalUnit[InstanceCreate, New], op=InstanceCreate):
         op, config = self.op, view.config
         mirrored = self._template(config) is DiskTemplate.DRBD
         if op.snode is not None and not mirrored:
-            raise WrongInput(detail=f"The secondary node '{op.snode}' is only for disk template drbd")
+            view.warn(f"The secondary node {op.snode} is left out: only disks of template drbd are mirrored")
         if op.pnode is not None and op.iallocator is None and mirrored:
             nodes = placement.pair(view, op.pnode, op.snode)
         else:

@@ -68,6 +68,7 @@ class InstanceCreate(Command):
     mode: str = param(one_of("create", "import", "remote-import"), "create, import, remote-import")
     nics: tuple[dict[str, Any], ...] = param(
         NICS, "NIC dicts: keys mac, ip, mode, link, vlan, bridge, network, name; mac default auto")
+    no_nics: bool = param(BOOL, "no network interfaces, also where an export has some", default=False)
     no_install: bool | None = param(BOOL, "do not run OS scripts (also forces start=false)", default=None)
     osparams: dict[str, Any] = param(DICT, "public OS parameters", default=EMPTY)
     osparams_private: dict[str, str] | None = param(

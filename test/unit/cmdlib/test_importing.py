@@ -104,6 +104,12 @@ def test_an_instance_that_keeps_its_name_keeps_its_address(nics):
     assert found.nics[0].mac == old.nics[0].mac
 
 
+def test_it_can_do_without_the_network_interfaces_of_the_export():
+    assert imported(no_nics=True).nics == ()
+    with pytest.raises(WrongInput, match="no_nics"):
+        imported(no_nics=True, nics=({},))
+
+
 def test_where_the_export_is():
     world = exported()
     world.exports["n2", "web1"] = world.exports["n3", "web1"]

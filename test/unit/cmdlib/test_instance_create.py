@@ -129,7 +129,6 @@ def test_an_address_of_a_network_comes_from_its_pool():
     (WrongInput, {"forthcoming": True}, "forthcoming"),
     (WrongInput, {"os_type": None}, "No guest OS"),
     (WrongInput, {"os_type": "other"}, "other"),
-    (WrongInput, {"snode": "node2"}, "drbd"),
     (WrongInput, {"disk_template": "plain"}, "not enabled"),
     (WrongInput, {"disk_template": "diskless"}, "cannot have disks"),
     (WrongInput, {"disks": ()}, "No disk information"),

@@ -234,6 +234,12 @@ def test_a_volume_of_an_instance_is_not_adopted():
     assert "belongs to an instance" in refused(NotUnique, adopt({"adopt": "mine", "size": 0}), world)
 
 
+def test_a_second_node_is_not_needed_for_disks_that_are_not_mirrored():
+    unit, seen, view = look(InstanceCreateUnit, InstanceCreate, fresh(), **(PLAIN | {"snode": "node2"}))
+    assert {node for step in unit.plan(seen).steps for node in (getattr(step.action, "node", None),) if node} == {"n1"}
+    assert any("node2 is left out" in line for line in view.lines)
+
+
 # --- refusals ---
 
 
@@ -241,7 +247,6 @@ def test_a_volume_of_an_instance_is_not_adopted():
     (WrongInput, DRBD, {"snode": None}, "need a mirror node"),
     (WrongInput, DRBD, {"snode": "node1"}, "cannot be the primary node"),
     (NotFound, DRBD, {"snode": "node9"}, "node9"),
-    (WrongInput, PLAIN, {"snode": "node2"}, "only for disk template drbd"),
     (WrongInput, PLAIN, {"disks": ({"size": 4, "metavg": "x"},)}, "metavg"),
     (WrongInput, DRBD, {"disks": ({"size": 4, "adopt": "x"},)}, "not supported"),
     (WrongInput, DRBD, {"disks": ({"size": 4, "spindles": 1},)}, "exclusive storage"),
