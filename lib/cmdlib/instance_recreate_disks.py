@@ -58,10 +58,11 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         if not before.node.offline:
             await checks.not_running(view, before.instance, "cannot recreate disks")
         wanted = self._wanted(view, before, nodes)
-        lost = await self._lost(view, nodes, wanted, before.name)
+        old = before.instance
+        moves = [node.uuid for node in nodes] != [before.node.uuid, *config.secondaries_of(old)]
+        lost = await self._lost(view, nodes, wanted, before.name, moves=moves)
         where = replace(disks.layout_of(config, before.instance), node=nodes[0].uuid)
         await disks.require_space(view, where, [disk for _, disk in lost])
-        old = before.instance
         epoch = old.owner_epoch + (nodes[0].uuid != before.node.uuid)
         moved = replace(before, node=nodes[0], peers=tuple(nodes[1:]),
                         instance=replace(old, primary_node=nodes[0].uuid, owner_epoch=epoch))
@@ -128,16 +129,25 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
             found.append((index, _placed(view, index, replace(guest.disks[index], **given), nodes)))
         return found
 
-    async def _lost(self, view: View, nodes: Sequence[Node], wanted: Sequence[tuple[int, Disk]],
-                    name: str) -> tuple[tuple[int, Disk], ...]:
+    async def _lost(self, view: View, nodes: Sequence[Node], wanted: Sequence[tuple[int, Disk]], name: str, *,
+                    moves: bool) -> tuple[tuple[int, Disk], ...]:
         there: dict[int, str] = {}
+        damaged: dict[int, str] = {}
         for node in nodes:
             states = await view.nodes.call(node.uuid, calls.disks_status, disks=[disk for _, disk in wanted])
             there |= {index: node.name for (index, _), state in zip(wanted, states, strict=True) if state["exists"]}
-        if there and self.op.disks:
+            damaged |= {index: f"on node {node.name} in {_data_place(disk, node)}"
+                        for (index, disk), state in zip(wanted, states, strict=True) if state["remains"]}
+        if there and (self.op.disks or moves):
             index, node_name = next(iter(there.items()))
             raise WrongState(detail=f"disk/{index} of instance {name} exists on node {node_name}, only disks that "
-                                    "are lost can be recreated")
+                                    "are lost can be recreated"
+                                    + (", and on other nodes only all of them together" if moves else ""))
+        for index, where in damaged.items():
+            if index not in there:
+                raise WrongState(detail=f"disk/{index} of instance {name} is damaged, but some of its data may be left "
+                                        f"{where}. Bring back what is missing (a physical volume, the mirror's "
+                                        "metadata); if the rest is worth nothing, remove it with lvremove first")
         lost = tuple((index, disk) for index, disk in wanted if index not in there)
         if not lost:
             where = " or ".join(node.name for node in nodes)
@@ -186,6 +196,12 @@ def _placed(view: View, index: int, disk: Disk, nodes: Sequence[Node]) -> Disk:
                  for node in nodes)
     return replace(disk, nodes=where, degraded_since=now,
                    drbd=replace(disk.drbd, ends=ends, secret=mirror.new_secret()))
+
+
+def _data_place(disk: Disk, node: Node) -> str:
+    end = disk.drbd.end(node.uuid) if disk.drbd is not None else None
+    where = disk.lvm if end is None else end.data
+    return f"{where.vg}/{where.lv}" if where is not None else disk.uuid
 
 
 def _fields(table: str, value: Any, names: Sequence[str]) -> Update:

@@ -254,8 +254,8 @@ def disks_close(disks: list[Disk], instance: str) -> None:
 
 @call(seconds=NORMAL)
 def disks_status(disks: list[Disk]) -> list[dict[str, Any]]:
-    """For each: {path, exists, size (MiB), open, used, owner_epoch, major, minor, mirror}; see DiskStatus and
-    MirrorStatus of `lib/storage/base.py`.  `mirror` is None for disks that are not mirrored."""
+    """For each: {path, exists, size (MiB), open, used, remains, owner_epoch, major, minor, mirror}; see DiskStatus
+    and MirrorStatus of `lib/storage/base.py`.  `mirror` is None for disks that are not mirrored."""
 
 
 @call(seconds=NORMAL)

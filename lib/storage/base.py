@@ -39,7 +39,8 @@ class MirrorStatus:
 @dataclass(frozen=True, kw_only=True)
 class DiskStatus:
     """`size` in MiB, 0 when it does not exist; `owner_epoch` of who opened it last; `open` on this node; `used` by
-    a guest that runs, on whatever node, as far as the storage can tell.  `major` and `minor` of a block device."""
+    a guest that runs, on whatever node, as far as the storage can tell.  `major` and `minor` of a block device.
+    `remains`: it does not exist as it should, but data of it may be here."""
 
     path: str
     exists: bool
@@ -47,6 +48,7 @@ class DiskStatus:
     owner_epoch: int = 0
     open: bool = False
     used: bool = False
+    remains: bool = False
     major: int | None = None
     minor: int | None = None
     mirror: MirrorStatus | None = None

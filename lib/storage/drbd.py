@@ -33,6 +33,8 @@ class DrbdStorage(Mirror, names=("drbd",)):
         meta = Wanted(where=one.meta, size=DRBD_META_SIZE, stripes=disk.params.get("meta-stripes", 1),
                       exclusive=lvm.is_exclusive(disk))
         try:
+            if one.data not in before and one.meta in before:  # metadata of lost data would vouch for the new ones
+                lvm_volumes.remove(one.meta)
             lvm_volumes.make(data, wipe=wipe, progress=progress)
             lvm_volumes.make(meta, wipe=True, progress=lambda _fraction, _message: progress(0.99, "making metadata"))
             device.make_meta(one)
@@ -273,8 +275,9 @@ def _status(disk: Disk, volumes: dict[LvmLocation, Volume], seen: tuple[End | No
     found = [volumes[where] for where in (one.data, one.meta) if where in volumes]
     whole = len(found) == 2 and not any(item.partial or lvm_volumes.NEW in item.tags for item in found)
     size = end.size // 1024 if end is not None and end.size else min(disk.size, found[0].size // MIB) if whole else 0
+    remains = not whole and one.data in volumes and lvm_volumes.NEW not in volumes[one.data].tags
     major, minor = lvm_volumes.node_number(one.path) if end is not None else (None, None)
-    return DiskStatus(path=str(one.path), exists=whole, size=size, owner_epoch=owner.read_local(disk).epoch,
-                      open=end is not None and end.role == "Primary",
+    return DiskStatus(path=str(one.path), exists=whole, remains=remains, size=size,
+                      owner_epoch=owner.read_local(disk).epoch, open=end is not None and end.role == "Primary",
                       used=end is not None and "Primary" in (end.role, end.peer_role),
                       major=major, minor=minor, mirror=mirror)

@@ -82,7 +82,5 @@ def _status(disk: Disk, volume: Volume | None) -> DiskStatus:
     record = owner.read_local(disk)
     major, minor = lvm_volumes.node_number(path)
     return DiskStatus(path=path, exists=not (volume.partial or volume.lost), size=volume.size // MIB,
-                      owner_epoch=record.epoch, open=volume.active and record.open, used=volume.open, major=major,
-                      minor=minor)
-
-
+                      remains=volume.partial, owner_epoch=record.epoch, open=volume.active and record.open,
+                      used=volume.open, major=major, minor=minor)

@@ -285,8 +285,10 @@ def test_a_group_is_repaired_unless_a_volume_would_be_lost(driver, programs, tmp
         pvs["/dev/fakea"]["missing"] = pvs["/dev/fakeb"]["missing"] = True
     with pytest.raises(StorageError, match="d1 lie on missing"):
         volumes.storage_repair(vg="xenvg")
-    assert not driver.status(disk()).exists
+    status = driver.status(disk())
+    assert (status.exists, status.remains) == (False, True)
     driver.remove(disk())
+    assert not driver.status(disk()).remains
     volumes.storage_repair(vg="xenvg")
     with pytest.raises(NotFound):
         volumes.storage_repair(vg="nope")

@@ -57,6 +57,30 @@ def test_making_it_again_keeps_the_data(pair):
         assert file.read(4) == b"data"
 
 
+def test_metadata_of_data_that_are_gone_do_not_vouch_for_new_ones(pair):
+    disk = pair.make()
+    for node in ("node1", "node2"):
+        pair.at(node).driver.close(disk, instance="web1")
+        with pair.world.changing() as state:
+            del state["nodes"][str(pair.root / node)]["lvs"]["xenvg/a.disk0_data"]
+        assert not pair.at(node).driver.status(disk).remains
+    for node in ("node1", "node2"):
+        pair.create(node, disk)
+        pair.assemble(node, disk)
+    with pytest.raises(StorageError, match="Inconsistent"):
+        pair.open("node1", disk)
+
+
+def test_data_without_metadata_are_what_is_left_of_a_disk(pair):
+    disk = pair.make()
+    driver = pair.at("node1").driver
+    driver.close(disk, instance="web1")
+    with pair.world.changing() as state:
+        del state["nodes"][str(pair.root / "node1")]["lvs"]["xenvg/a.disk0_meta"]
+    status = driver.status(disk)
+    assert (status.exists, status.remains) == (False, True)
+
+
 def test_a_create_that_fails_leaves_no_volume(pair):
     pair.programs.broken = {"drbdmeta": "broken"}
     with pytest.raises(StorageError, match="broken"):

@@ -314,7 +314,9 @@ class DiskWorld(World):
         found = []
         for disk in disks:
             file = self.files.get(self._place(node, disk))
-            state = {"path": self._place(node, disk), "exists": file is not None, "size": self._size(node, disk, file),
+            meta = disk.drbd is None or self._meta(node, disk.drbd.end(node)) in self.files
+            state = {"path": self._place(node, disk), "exists": file is not None and meta,
+                     "remains": file is not None and not meta, "size": self._size(node, disk, file),
                      "open": file is not None and node in file.open_on, "used": False, "mirror": None}
             found.append(state | ({"mirror": self._mirror(node, disk)} if disk.drbd is not None else {}))
         return found

@@ -262,7 +262,7 @@ class World:
     def _disks_status(self, node, disks):
         found = [(one, self.files.get(self._place(node, one))) for one in disks]
         return [{"path": self._path(one), "exists": file is not None, "size": file.size if file else 0,
-                 "open": file is not None and node in file.open_on,
+                 "remains": False, "open": file is not None and node in file.open_on,
                  "used": node in file.open_on if one.lvm and file else any(self.guests.values()),
                  "owner_epoch": file.epoch if file else 0, "major": None, "minor": None, "mirror": None}
                 for one, file in found]

@@ -248,6 +248,7 @@ class MirrorWorld(World):
         end, found = one.drbd.end(node), self.ends.get((node, one.uuid))
         state = {"path": f"/dev/drbd{end.minor}", "exists": found is not None, "size": found.size if found else 0,
                  "open": bool(found and found.role == PRIMARY), "owner_epoch": found.epoch if found else 0,
+                 "remains": False,
                  "used": any(uuid in guests for guests in self.guests.values()
                              for uuid in [getattr(self.config.owner_of(one.uuid), "uuid", "")]),
                  "major": 147, "minor": end.minor}

@@ -112,6 +112,26 @@ def test_cut_off_anywhere(fields):
     check_every_cut(make)
 
 
+def test_what_is_left_of_a_disk_is_not_overwritten():
+    """The metadata of both ends are lost, and the data of one: the other's may be all that there is."""
+    world = disk_world(*BOTH, active=False)
+    for uuid, node in (("d1", "n1"), ("d1", "n2")):
+        world.files.pop(f"{node}:vg0/{world.config.disks[uuid].drbd.end(node).meta.lv}")
+    world.files.pop(f"n1:vg0/{world.config.disks['d1'].drbd.end('n1').data.lv}")
+    with pytest.raises(WrongState, match=r"disk/0 .* damaged, but .* on node node2 in vg0/d1-n2.disk0_data"):
+        recreate(world)
+    world.files.pop(f"n2:vg0/{world.config.disks['d1'].drbd.end('n2').data.lv}")
+    world.newest.pop("d1")
+    run(world, recreate(world))
+    clean(world)
+
+
+def test_disks_that_are_there_do_not_change_their_primary_node():
+    world = lost(*BOTH, only=("d2",), nodes={"n1": {"offline": True}})
+    with pytest.raises(WrongState, match=r"disk/0 .* exists on node node2, .* all of them together"):
+        recreate(world, nodes=("node2", "node3"))
+
+
 def test_refusals():
     with pytest.raises(WrongState, match=r"repaired with replace-disks"):
         recreate(disk_world(*BOTH, active=False))
