@@ -105,14 +105,14 @@ def test_a_group_that_there_is_not(run: Run) -> None:
     assert (code, err) == (1, "Node group nowhere not found. Node group list is:\n  group-00\nError: Aborting.\n")
 
 
-def cluster(tmp_path: Path, nodes: str, instances: str) -> str:
-    """A text file with one group: nodes as `name|memory|of the node|free|disk|free disk|role`, instances as
-    `name|memory|disk|primary|secondary|template|forthcoming`.
+def cluster(tmp_path: Path, nodes: str, instances: str, tags: str = "") -> str:
+    """A text file with one group: nodes as `name|memory|of the node|free|disk|free disk|role`, all with the tags,
+    instances as `name|memory|disk|primary|secondary|template|forthcoming`.
     """
     text = ["group|uuid|preferred||\n"]
     for line in nodes.split():
         *sizes, role = line.split("|")
-        text.append(f"{'|'.join(sizes)}|8|{role}|uuid|1||N|0|1|1.0")
+        text.append(f"{'|'.join(sizes)}|8|{role}|uuid|1|{tags}|N|0|1|1.0")
     text.append("")
     for line in instances.split():
         name, memory, disk, primary, secondary, template, forthcoming = line.split("|")
@@ -156,6 +156,40 @@ def test_a_node_without_disk_takes_no_second_copy(run: Run, tmp_path: Path) -> N
         node3|16384|0|16384|100000|100000|N""", "pair|1024|1024|node1|node2|drbd|N")
     assert run("hroller", "-t", path)[0] == 0
     assert run("hroller", "-t", path, "--full-evacuation") == (1, "", "Error: Failed to migrate instances off nodes\n")
+
+
+SQUEEZED = """
+        node1.example.com|16384|0|1024|100000|90000|M
+        node2.example.com|16384|0|16384|100000|100000|N
+        node3.example.com|16384|0|16384|100000|100000|Y"""
+
+
+def test_no_node_is_switched_on_where_balancing_is_enough(run: Run, tmp_path: Path) -> None:
+    path = cluster(tmp_path, SQUEEZED, """
+        a.example.com|7680|1024|node1.example.com||ext|N
+        b.example.com|7680|1024|node1.example.com||ext|N""", tags="htools:standby:auto")
+    code, out, _ = run("hsqueeze", "-t", path, "--minimal-resources", "16", "-v", "-C")
+    assert (code, out) == (0, """\
+Offline candidates: node2.example.com
+Online candidates: node3.example.com
+'Nodes to online'
+
+Commands to run:
+  echo Power Commands
+  {blank}
+  echo jobset 1, 1 jobs
+    echo job 1/1
+    gnt-instance migrate -f -n node2 a.example.com
+""".replace("{blank}", ""))
+    code, out, _ = run("hsqueeze", "-t", path, "--minimal-resources", "100", "-v")
+    assert out.splitlines()[2:] == [
+        "'Nodes to online'", "node3.example.com", "Onlining all nodes will not yield enough capacity"]
+
+
+def test_what_is_only_to_come_keeps_no_node_on(run: Run, tmp_path: Path) -> None:
+    path = cluster(tmp_path, SQUEEZED, "a.example.com|1024|1024|node1.example.com|node2.example.com|drbd|Y")
+    _, out, _ = run("hsqueeze", "-t", path, "--minimal-resources", "0", "-v")
+    assert out.splitlines()[0] == "Offline candidates: node2.example.com"
 
 
 def test_a_table_of_reasons(run: Run, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def offline_candidates(data: ClusterData) -> list[int]:
     counts = dict.fromkeys(range(len(data.nodes)), 0)
     barred = {index for index, node in enumerate(data.nodes) if node.offline or node.master}
     for instance in data.instances:
+        if instance.forthcoming:
+            continue
         counts[instance.primary] += 1
         if instance.template.local:
             barred |= {instance.primary, instance.secondary}
@@ -81,10 +83,13 @@ def to_offline(data: ClusterData, candidates: Sequence[int], factor: float) -> O
 
 
 def to_online(data: ClusterData, candidates: Sequence[int], factor: float) -> tuple[Outcome, bool]:
-    """The first of the candidates that together make enough room (all, if even they do not); whether they do."""
+    """The first of the candidates that together make enough room; whether they do.
+
+    None of them where balancing is enough, all of them where even they are not.
+    """
     found = balanced(data, [], offline=False)
     for count in range(1, len(candidates) + 1):
-        found = balanced(data, candidates[:count], offline=False)
         if roomy(found.state, factor):
-            return found, True
-    return found, False
+            break
+        found = balanced(data, candidates[:count], offline=False)
+    return found, roomy(found.state, factor)

@@ -76,8 +76,7 @@ def balance(options: Options, arguments: Sequence[str]) -> int:
         found = search(before, options)
         after = finished(before, found)
     summary(before, after, found, options)
-    if found is not None:
-        commands(found, options)
+    commands(found, options)
     last(before, after, options)
     if not options.execute:
         return 0
@@ -156,8 +155,8 @@ def _health(data: ClusterData, members: list[figures.NodeFigures], options: Opti
     if bad:
         print("Cluster is not N+1 happy, continuing but no guarantee that the cluster will end N+1 happy.")
     failing = {one.index for one in bad}
-    violating = [one for one in members if not one.node.offline and one.index not in failing
-                 and _violates(one, data.vcpu_ratio(one.node))]
+    violating = [one for one in members
+                 if one.index not in failing and _violates(one, data.vcpu_ratio(one.node))]
     if violating:
         print(f"The cluster contains {len(violating)} policy-violating nodes.")
         print("Continuing, ignoring soft errors." if options.ignore_soft_errors else
@@ -255,25 +254,26 @@ def summary(before: Before, after: Before, found: Result | None, options: Option
         print(f"Solution length={len(found.steps) if found is not None else 0}")
 
 
-def commands(found: Result, options: Options) -> None:
-    """The command list (`-C`), on the screen or in a file."""
+def commands(found: Result | None, options: Options) -> None:
+    """The command list (`-C`), on the screen or in a file; an empty one where nothing was searched."""
     if options.print_commands is None:
         return
     from hbal import commands as writer
     from hbal.core.jobsets import job_sets
 
-    sets = job_sets(found.steps)
-    if options.first_job_group:
-        sets = sets[:1]
+    lines: list[str] = []
+    if found is not None:
+        sets = job_sets(found.steps)
+        lines = [*writer.lines(sets[:1] if options.first_job_group else sets, found.state)]
     if not options.print_commands:
         title = "First set of jobs:" if options.first_job_group else "Commands to run to reach the above solution:"
         print(f"\n{title}")
-        if sets:
-            print(writer.listing(sets, found.state))
+        if lines:
+            print(writer.listing(lines))
         return
     try:
         with open(options.print_commands, "w", encoding="utf-8") as file:
-            file.write(writer.script(sets, found.state))
+            file.write(writer.script(lines))
     except OSError as err:
         raise Error(f"Cannot write the commands to '{options.print_commands}': {err.strerror}") from err
     print(f"The commands have been written to file '{options.print_commands}'")

@@ -41,20 +41,19 @@ def squeeze(options: Options, arguments: Sequence[str]) -> int:
         print(f"Offline candidates: {','.join(_names(data, leaving))}")
         print(f"Online candidates: {','.join(_names(data, coming))}")
     _save(data, "original", options)
-    enough, online = core.roomy(build(data), options.minimal_resources), False
-    if enough:
-        outcome = core.to_offline(data, leaving, options.target_resources)
-        header = "Nodes to offline" if outcome.nodes else "No action"
-    else:
-        online = True
+    online, suffices = not core.roomy(build(data), options.minimal_resources), True
+    if online:
         outcome, suffices = core.to_online(data, coming, options.minimal_resources)
         header = "Nodes to online"
-        if loud and not suffices:
-            print("Onlining all nodes will not yield enough capacity")
+    else:
+        outcome = core.to_offline(data, leaving, options.target_resources)
+        header = "Nodes to offline" if outcome.nodes else "No action"
     if not options.no_headers:
         print(f"'{header}'")
     for name in _names(data, outcome.nodes):
         print(name)
+    if loud and not suffices:
+        print("Onlining all nodes will not yield enough capacity")
     _commands(data, outcome, options, online=online)
     from hbal.core.after import applied
 
@@ -83,18 +82,17 @@ def _save(data: ClusterData, suffix: str, options: Options) -> None:
 def _commands(data: ClusterData, outcome: "Outcome", options: Options, *, online: bool) -> None:
     if options.print_commands is None:
         return
+    from hbal.commands import listing, script
+
     lines = [*_lines(data, outcome, online=online)]
     if options.print_commands:
-        from hbal.commands import HEAD, STOP
-
         try:
-            Path(options.print_commands).write_text(HEAD.format(stop=STOP) + "".join(f"{line}\n" for line in lines))
+            Path(options.print_commands).write_text(script(lines))
         except OSError as err:
             raise Error(f"Cannot write the commands to '{options.print_commands}': {err.strerror}") from err
         print(f"The commands have been written to file '{options.print_commands}'")
         return
-    print("\nCommands to run:")
-    sys.stdout.write("".join(f"  {line}\n" for line in lines if line != "  check"))
+    print(f"\nCommands to run:\n{listing(lines)}")
 
 
 def _lines(data: ClusterData, outcome: "Outcome", *, online: bool) -> Iterator[str]:
@@ -102,8 +100,8 @@ def _lines(data: ClusterData, outcome: "Outcome", *, online: bool) -> Iterator[s
     from hbal.core.jobsets import job_sets
     from hbal.maintenance.squeeze import AUTO
 
-    names = _names(data, outcome.nodes)
-    moves = [*lines(job_sets(outcome.steps), outcome.state)]
+    names = [data.nodes[node].alias for node in outcome.nodes]
+    moves = [*lines(job_sets(outcome.steps), outcome.state, whole_names=True)]
     if online:
         yield "echo Power Commands"
         yield from (f"  gnt-node power -f on {name}" for name in names)
