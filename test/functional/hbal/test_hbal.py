@@ -84,6 +84,21 @@ def test_commands_in_a_file(run: Run, tmp_path: Path, golden: Golden) -> None:
     assert subprocess.run(["/bin/sh", "-n", str(path)], check=False).returncode == 0
 
 
+def test_commands_where_nothing_is_searched(run: Run, tmp_path: Path) -> None:
+    _, out, _ = run("-t", UNBALANCED, "-C", "-l", "0")
+    assert out.endswith("Solution length=0\n\nCommands to run to reach the above solution:\n")
+    path = tmp_path / "moves.sh"
+    _, out, _ = run("-t", UNBALANCED, f"-C{path}", "-l", "0")
+    assert out.endswith(f"The commands have been written to file '{path}'\n")
+    assert path.read_text().endswith("}\n\n")
+
+
+def test_offline_nodes_violate_policies_too(run: Run) -> None:
+    for options in ([], ["-O", "node1"]):
+        _, out, _ = run("-t", UNBALANCED, "-l", "0", "--max-cpu", "0.01", *options)
+        assert "The cluster contains 6 policy-violating nodes.\n" in out
+
+
 def test_groups(run: Run) -> None:
     code, out, err = run("-t", TWO)
     assert (code, out.splitlines()) == (1, ["Loaded 4 nodes, 3 instances"])

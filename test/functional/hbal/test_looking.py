@@ -50,6 +50,25 @@ def test_a_clean_cluster(run: Run, tmp_path: Path) -> None:
     assert run("hcheck", "-q", "-t", str(tmp_path / "clean"))[1] == ""
 
 
+def test_hcheck_of_a_cluster_that_balancing_mends(run: Run, tmp_path: Path) -> None:
+    """The verdict is that of the beginning, for people as for a shell; a group without nodes is in no list."""
+    nodes = "".join(f"n{index}|4096|0|{free}|9999|9000|4|N|u|1||N|0|1|1.0\n"
+                    for index, free in enumerate((3072, 3072, 4096)))
+    (tmp_path / "odd").write_text(f"empty|v|preferred||\ng|u|preferred||\n\n{nodes}\n"
+                                  "a|1024|1|1|running|Y|n0||ext|x:1|1|-\nb|1024|1|1|running|Y|n0||ext|x:1|1|-\n\n"
+                                  "htools:iextags:x\n\n")
+    code, out, _ = run("hcheck", "-t", str(tmp_path / "odd"))
+    assert code == 1
+    assert [line.split()[3] for line in out.splitlines() if line.startswith("Statistics for group")] == ["g", "g"]
+    assert [line for line in out.splitlines() if "conflicting" in line or "healthy" in line] == [
+        *["    Nodes with conflicting instances: 1"] * 2, "    Cluster is not healthy: True",
+        *["    Nodes with conflicting instances: 0"] * 2, "    Cluster is not healthy: True"]
+    keys = {line.partition("=")[0] for line in run("hcheck", "-t", str(tmp_path / "odd"), "--machine-readable")[1]
+            .splitlines()}
+    assert {"HCHECK_GROUP_UUID_0", "HCHECK_INIT_GROUP_1_SCORE", "HCHECK_FINAL_GROUP_1_SCORE"} <= keys
+    assert "HCHECK_INIT_GROUP_0_SCORE" not in keys
+
+
 def test_an_empty_cluster(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n" * 5)
     code, out, _ = run("hinfo", "-v", "-t", str(tmp_path / "empty"))

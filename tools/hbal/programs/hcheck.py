@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Health(NamedTuple):
-    """How a group or the cluster is; the counts are those of COUNTS, without the last when it was not asked for."""
+    """How a group (by index) is; the counts are those of COUNTS, without the last when it was not asked for."""
 
+    group: int
     counts: tuple[int, ...]
     score: float
 
@@ -48,7 +49,7 @@ def check(options: Options, arguments: Sequence[str]) -> int:
     data = source.load(options)
     nodes = members(data)
     groups = [group_health(data, index, own, capacity=not options.no_capacity_checks)
-              for index, own in enumerate(nodes)]
+              for index, own in enumerate(nodes) if own]
     needed = any(total(groups, options))
     simulate = needed and not options.no_simulation
     if options.machine_readable:
@@ -60,12 +61,12 @@ def check(options: Options, arguments: Sequence[str]) -> int:
         _blocks(data, groups, options, "initially", needed=needed)
     after = groups
     if simulate:
-        after = [balanced(data, index, nodes[index], options) or groups[index] for index in range(len(groups))]
+        after = [balanced(data, one.group, nodes[one.group], options) or one for one in groups]
     if options.machine_readable:
         _assignments("FINAL", after, options, needed=needed)
         print(output.assignment(PREFIX, "OK", "1"))
     elif options.verbosity >= 1 and simulate:
-        _blocks(data, after, options, "after rebalancing", needed=any(total(after, options)))
+        _blocks(data, after, options, "after rebalancing", needed=needed)
     return NEEDS_REBALANCING if simulate else 0
 
 
@@ -85,7 +86,7 @@ def members(data: ClusterData) -> list[list[figures.NodeFigures]]:
 
 def group_health(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures], *, capacity: bool) -> Health:
     score = figures.score(figures.metrics(data, nodes))
-    return Health((*_counts(nodes), *([_stuck(data, group, nodes)] if capacity else [])), score)
+    return Health(group, (*_counts(nodes), *([_stuck(data, group, nodes)] if capacity else [])), score)
 
 
 def _counts(nodes: Sequence[figures.NodeFigures]) -> tuple[int, int, int, int]:
@@ -111,7 +112,7 @@ def balanced(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures]
              options: Options) -> Health | None:
     """The group after hbal's search; None when there is nothing to search for."""
     score = figures.score(figures.metrics(data, nodes))
-    if not nodes or score - figures.n1_optimum(nodes) < options.min_score:
+    if score - figures.n1_optimum(nodes) < options.min_score:
         return None
     from hbal.core.after import applied
     from hbal.core.arrays import build
@@ -129,7 +130,7 @@ def balanced(data: ClusterData, group: int, nodes: Sequence[figures.NodeFigures]
         return None
     moved = applied(search.state)
     after = group_health(moved, group, members(moved)[group], capacity=not options.no_capacity_checks)
-    return Health(after.counts, search.score)
+    return Health(group, after.counts, search.score)
 
 
 def _verdict(options: Options, *, needed: bool) -> str:
@@ -142,18 +143,18 @@ def _verdict(options: Options, *, needed: bool) -> str:
 
 def _assignments(phase: str, groups: Sequence[Health], options: Options, *, needed: bool) -> None:
     keys = [key for key, _ in COUNTS]
-    for index, group in enumerate(groups):
-        for key, count in zip(keys, group.counts, strict=False):
-            print(output.assignment(PREFIX, f"{phase}_GROUP_{index}_{key}", str(count)))
-        print(output.assignment(PREFIX, f"{phase}_GROUP_{index}_SCORE", output.fixed(group.score, 8)))
+    for one in groups:
+        for key, count in zip(keys, one.counts, strict=False):
+            print(output.assignment(PREFIX, f"{phase}_GROUP_{one.group}_{key}", str(count)))
+        print(output.assignment(PREFIX, f"{phase}_GROUP_{one.group}_SCORE", output.fixed(one.score, 8)))
     for key, count in zip(keys, total(groups, options), strict=False):
         print(output.assignment(PREFIX, f"{phase}_CLUSTER_{key}", str(count)))
     print(output.assignment(PREFIX, f"{phase}_CLUSTER_NEED_REBALANCE", str(int(needed))))
 
 
 def _blocks(data: ClusterData, groups: Sequence[Health], options: Options, when: str, *, needed: bool) -> None:
-    for group, health in zip(data.groups, groups, strict=True):
-        print(f"\nStatistics for group {group.name} {when}")
+    for health in groups:
+        print(f"\nStatistics for group {data.groups[health.group].name} {when}")
         print("\n".join((*_lines(health.counts), f"    Group score: {output.fixed(health.score, 8)}")))
     print(f"\nCluster statistics {when}")
     print("\n".join((*_lines(total(groups, options)), f"    Cluster is not healthy: {needed}")), flush=True)
