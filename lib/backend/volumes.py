@@ -28,7 +28,7 @@ def storage_list(*, kind: str, name: str) -> list[dict[str, Any]]:
                 if name in ("", group.name)]
     if kind == "lvm-pv":
         return [_row(device.name, device.size // MIB, device.free // MIB, allocatable=device.allocatable)
-                for device in lvm_volumes.physical() if device.vg and name in ("", device.vg)]
+                for device in lvm_volumes.physical() if name in ("", device.vg)]
     raise WrongInput(detail=f"storage units of type '{kind}' cannot be listed; lvm-vg, lvm-pv and "
                             f"{', '.join(FILE_KINDS)} can")
 

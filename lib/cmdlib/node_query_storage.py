@@ -17,6 +17,7 @@ from gantry.utils.names import nice_key
 
 FIELDS = ("node", "type", "name", "size", "used", "free", "allocatable")
 Rows = list[list[Any]]
+_LVM = ("lvm-vg", "lvm-pv")
 
 
 class NodeQueryStorageUnit(LogicalUnit[NodeQueryStorage, Rows], op=NodeQueryStorage):
@@ -62,16 +63,16 @@ def chosen_nodes(config: Config, names: Sequence[str]) -> list[Node]:
 
 
 def _units(config: Config, wanted: str | None) -> list[tuple[str, str]]:
-    """Kind, and folder or volume group, of what the enabled disk templates use; or of the kind that is wanted."""
+    """Kind and folder of what the enabled disk templates use, or of the kind that is wanted.  Of LVM it is everything:
+    disks may be in other volume groups than the cluster's.
+    """
     cluster = config.cluster
-    vg = cluster.volume_group_name or ""
     folders = {"file": cluster.file_storage_dir, "sharedfile": cluster.shared_file_storage_dir,
                "gluster": cluster.gluster_storage_dir}
     if wanted is not None:
-        places = {**folders, "lvm-vg": vg, "lvm-pv": vg}
-        if wanted not in places:
+        if wanted not in (*folders, *_LVM):
             raise WrongInput(detail=f"Storage of type {wanted} cannot be listed")
-        return [(wanted, places[wanted])] if places[wanted] else []
-    found = [("lvm-vg", vg) if template in LVM_TEMPLATES else (template, folders.get(template, ""))
-             for template in cluster.enabled_disk_templates]
-    return [unit for unit in dict.fromkeys(found) if unit[1]]
+        found = [wanted]
+    else:
+        found = ["lvm-vg" if template in LVM_TEMPLATES else template for template in cluster.enabled_disk_templates]
+    return [(kind, folders.get(kind, "")) for kind in dict.fromkeys(found) if kind in _LVM or folders.get(kind)]

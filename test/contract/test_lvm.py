@@ -11,7 +11,7 @@ from gantry.backend import volumes
 from gantry.constants import DiskTemplate
 from gantry.errors import CommandFailed, NotFound, StaleOwner, StorageError, WrongInput
 from gantry.objects.instance import Disk, LvmLocation
-from gantry.storage import lvm_volumes
+from gantry.storage import lvm_commands, lvm_volumes
 from gantry.storage.base import load
 from support.fakedisks.inside import Inside
 
@@ -254,6 +254,15 @@ def test_volumes_are_listed_with_where_they_lie(driver):
     create(driver, disk())
     assert volumes.volumes_list() == [
         {"vg": "xenvg", "name": "d1", "size": 12, "devices": ["/dev/fakea"], "online": True}]
+
+
+def test_a_physical_volume_that_no_group_has_yet_is_listed(monkeypatch):
+    own = [lvm_commands.Physical(name=f"/dev/{name}", vg=vg, size=100 * MIB, free=40 * MIB, allocatable=bool(vg),
+                                 missing=False) for name, vg in (("sdb", "xenvg"), ("sdc", ""))]
+    monkeypatch.setattr(lvm_volumes, "physical", lambda: own)
+    assert [(row["name"], row["used"], row["allocatable"]) for row in volumes.storage_list(kind="lvm-pv", name="")] == [
+        ("/dev/sdb", 60, True), ("/dev/sdc", 60, False)]
+    assert [row["name"] for row in volumes.storage_list(kind="lvm-pv", name="xenvg")] == ["/dev/sdb"]
 
 
 def test_space_is_listed(driver, tmp_path):

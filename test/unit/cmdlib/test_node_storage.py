@@ -23,6 +23,11 @@ class StorageWorld(MirrorWorld):
         super().__init__(config)
         self.done = []
 
+    def _storage_list(self, node, kind, name):
+        names = [name] if name.startswith("/") else ["/dev/sdb", "/dev/sdc"] if kind == "lvm-pv" else ["xenvg", "fast"]
+        [unit] = super()._storage_list(node, kind, name)
+        return [unit | {"name": found} for found in names if name in ("", found)]
+
     def _storage_modify(self, node, kind, name, changes):
         self.done.append((node, kind, name, changes))
 
@@ -56,8 +61,10 @@ def test_units_of_each_kind(world):
     def rows(**fields):
         return run(world, plan_of(NodeQueryStorageUnit, NodeQueryStorage, world, nodes=["node1"],
                                   output_fields=["type", "name", "free"], **fields))
-    assert rows() == [["lvm-vg", "xenvg", 50000], ["file", "/srv/file", 50000]]
-    assert rows(storage_type="lvm-pv") == [["lvm-pv", "xenvg", 50000]]
+    groups = [["lvm-vg", "xenvg", 50000], ["lvm-vg", "fast", 50000]]
+    assert rows() == [*groups, ["file", "/srv/file", 50000]]
+    assert rows(storage_type="lvm-vg") == groups, "disks can be put into any of them"
+    assert rows(storage_type="lvm-pv") == [["lvm-pv", "/dev/sdb", 50000], ["lvm-pv", "/dev/sdc", 50000]]
     assert rows(name="xenvg") == [["lvm-vg", "xenvg", 50000]]
     with pytest.raises(WrongInput, match="type rados cannot be listed"):
         rows(storage_type="rados")
