@@ -2,7 +2,7 @@
 """Data on its way from node to node: frames of a kind, an offset and a length, and as many bytes.
 
 Zeros travel as a frame without bytes; other blocks are packed by a tool of the cluster, where that makes them smaller.
-The last frame tells how much it was.
+The last frame tells how much it was, or why there is no more.
 """
 
 import re
@@ -22,9 +22,11 @@ LEVELS = {"gzip": 6, "gzip-fast": 1, "gzip-slow": 9}
 _TOOL = re.compile(r"[A-Za-z0-9][\w.-]*")
 _TOOL_SECONDS = 600.0
 _FRAME = struct.Struct(">BQI")
-_DATA, _ZEROS, _PACKED, _END = range(4)
+_DATA, _ZEROS, _PACKED, _END, _BROKEN = range(5)
 _NOTHING = bytes(BLOCK)
 _MOST = 2 * BLOCK
+_REASON = 4096
+"""Bytes of why there is no more."""
 
 
 class Piece(NamedTuple):
@@ -51,13 +53,24 @@ def end(total: int) -> bytes:
     return _FRAME.pack(_END, total, 0)
 
 
+def broken(total: int, why: str) -> bytes:
+    """The last frame of what cannot be sent to its end."""
+    reason = why.encode(errors="replace")[:_REASON]
+    return _FRAME.pack(_BROKEN, total, len(reason)) + reason
+
+
 def pieces(read: Callable[[int], bytes], tool: str) -> Iterator[Piece]:
-    """What comes, in order and without gaps; raises StorageError when it ends before its end."""
+    """What comes, in order and without gaps; raises StorageError when it ends before its end, with the reason if that
+    is told.
+    """
     reached = 0
     while True:
         kind, offset, length = _FRAME.unpack(_exactly(read, _FRAME.size))
         if kind == _END and offset == reached:
             return
+        if kind == _BROKEN and length <= _REASON:
+            raise StorageError(detail=f"the other node gave up after {reached // MIB} MiB: "
+                                      f"{_exactly(read, length).decode(errors='replace')}")
         if kind not in (_DATA, _ZEROS, _PACKED) or offset != reached or length > _MOST:
             raise StorageError(detail=f"what was sent makes no sense after {reached // MIB} MiB")
         block = bytes(length) if kind == _ZEROS else _exactly(read, length)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One stream of data over a connection between two nodes, and how both ends learn how it ended.
 
-The sender begins with one line of JSON: what it is, and the tool that packs it.  Then come frames.  The receiver
-answers once: all is where it belongs, or the sentence that says why it is not, which may come at any time.
+The sender begins with one line of JSON: what it is, and the tool that packs it.  Then come frames, the last of which
+may say why there is no more.  The receiver answers once: all is where it belongs, or the sentence that says why it is
+not, which may come at any time.
 """
 
 import contextlib
@@ -26,17 +27,38 @@ _TOOL = "tool"
 def send(stream: ssl.SSLSocket, what: Mapping[str, Any], blocks: Iterable[bytes], tool: str) -> int:
     """Send blocks of at most `disk_data.BLOCK` bytes; how many bytes it was.
 
-    Raises StorageError when the receiver refuses it or goes away.
+    Raises StorageError when the receiver refuses it or goes away, and what the blocks raise; the receiver is told.
     """
-    total = 0
+    total, coming = 0, _framed(blocks, tool)
     _put(stream, json.dumps({**what, _TOOL: tool}).encode() + b"\n")
-    for block in blocks:
+    while (item := _next(stream, coming, total)) is not None:
+        total, frame = item
         _hear(stream)
-        _put(stream, frames.framed(total, block, tool))
-        total += len(block)
+        _put(stream, frame)
     _put(stream, frames.end(total))
     _judge(_answer(stream))
     return total
+
+
+def _framed(blocks: Iterable[bytes], tool: str) -> Iterator[tuple[int, bytes]]:
+    """Frames, and how many bytes it was with each."""
+    total = 0
+    for block in blocks:
+        frame = frames.framed(total, block, tool)
+        total += len(block)
+        yield total, frame
+
+
+def _next(stream: ssl.SSLSocket, coming: Iterator[tuple[int, bytes]], total: int) -> tuple[int, bytes] | None:
+    """The next one of them; the receiver is told why there is none."""
+    try:
+        return next(coming, None)
+    except (Error, OSError) as err:
+        with contextlib.suppress(OSError, StorageError):
+            stream.settimeout(_DRAIN_SECONDS)
+            _put(stream, frames.broken(total, str(err)))
+            stream.recv(_LINE)  # it has taken note; what is not read yet is lost when a connection is closed
+        raise
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A disk that goes from node to node: two ends in threads, real certificates, real files."""
 
+import io
 import os
 import socket
 import threading
@@ -8,9 +9,9 @@ import threading
 import pytest
 
 from gantry import paths
-from gantry.backend import disk_data, disk_stream, peer_stream
+from gantry.backend import disk_data, disk_stream, frames, peer_stream
 from gantry.constants import DiskTemplate
-from gantry.errors import StorageError
+from gantry.errors import Error, StorageError
 from gantry.objects.instance import Disk, FileLocation
 from support.nodes import ADDRESS, authority, make_root
 
@@ -50,7 +51,7 @@ class Ends:
             try:
                 self.as_node(TWO, disk_stream.disk_receive, disk=target, source=ONE, listen=ADDRESS, port=self.port,
                              compress=expected or compress)
-            except StorageError as err:
+            except Error as err:
                 failed.append(err)
 
         thread = threading.Thread(target=receive)
@@ -58,7 +59,7 @@ class Ends:
         try:
             self.as_node(ONE, disk_stream.disk_send, disk=source, target=TWO, host=ADDRESS, port=self.port,
                          compress=compress)
-        except StorageError as err:
+        except Error as err:
             failed.append(err)
         thread.join()
         return failed
@@ -83,9 +84,36 @@ def test_all_of_it_arrives(ends, compress):
 def test_a_source_that_is_too_short(ends):
     (ends.folder / "a").write_bytes(bytes(3 * MIB))
     (ends.folder / "b").write_bytes(b"")
-    texts = " ".join(map(str, ends.copy(ends.disk("a"), ends.disk("b"))))
-    assert "ends after 3 of 10 MiB" in texts
-    assert "ended the copy before its end" in texts
+    texts = ends.copy(ends.disk("a"), ends.disk("b"))
+    assert ["ends after 3 of 10 MiB" in str(text) for text in texts] == [True, True], "whichever is heard first"
+
+
+def test_a_source_that_cannot_be_read(ends, monkeypatch):
+    for name in "ab":
+        (ends.folder / name).write_bytes(bytes(10 * MIB))
+
+    def broken(handle, length, offset):
+        if offset >= 4 * MIB:
+            raise OSError(5, "Input/output error")
+        return bytes(length)
+
+    monkeypatch.setattr(os, "pread", broken)
+    texts = ends.copy(ends.disk("a"), ends.disk("b"))
+    assert ["Input/output error" in str(text) for text in texts] == [True, True]
+
+
+def test_a_tool_that_the_sender_has_not_got(ends):
+    for name in "ab":
+        (ends.folder / name).write_bytes(b"#" * (10 * MIB))
+    texts = ends.copy(ends.disk("a"), ends.disk("b"), compress="nosuchtool")
+    assert ["No such file or directory: 'nosuchtool'" in str(text) for text in texts] == [True, True]
+
+
+@pytest.mark.parametrize("length", [0, 5, 13, 100])
+def test_a_stream_that_is_cut_off(length):
+    sent = io.BytesIO((frames.framed(0, os.urandom(200), "none") + frames.end(200))[:length])
+    with pytest.raises(StorageError, match="ended the copy before its end"):
+        list(frames.pieces(sent.read, "none"))
 
 
 def test_another_disk_is_not_taken(ends):
