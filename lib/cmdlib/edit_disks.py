@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.cmdlib import disks, vmspec
+from gantry.cmdlib import attach, disks, vmspec
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.constants import DiskTemplate
@@ -106,8 +106,7 @@ def _attach(state: Edited, edit: _Edit) -> Edited:
     if disk.dev_type is not edit.instance.disk_template:
         raise WrongInput(detail=f"Disk '{wanted}' is of template {disk.dev_type}, instance {edit.instance.name} of "
                                 f"{edit.instance.disk_template}")
-    if disk.nodes and edit.instance.primary_node not in disk.nodes:
-        raise WrongState(detail=f"Disk '{wanted}' is not on the primary node of instance {edit.instance.name}")
+    attach.require_place(edit.view, edit.instance, state.disks, disk)
     return _insert(state, _place(edit, state), _with_slot(edit, state, replace(disk, pci=None)), "attach")
 
 

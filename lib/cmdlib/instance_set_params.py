@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gantry.cmdlib import (
+    attach,
     checks,
     convert,
     convert_plan,
@@ -47,13 +48,16 @@ FIELDS = ("primary_node", "owner_epoch", "os", "hvparams", "beparams", "osparams
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """`balloon`: (memory wanted, memory now) of the running guest in MiB.  `made`: new disks by index, as nodes are
-    told of them.  `plugged`: what the guest is told of its disks and interfaces.
+    told of them.  `taken`: disks that are attached; `claim`: steps before they can be opened.  `plugged`: what the
+    guest is told of its disks and interfaces.
     """
 
     guest: steps.Guest
     new: Instance
     edited: Edited
     made: tuple[tuple[int, Disk], ...]
+    taken: tuple[Disk, ...]
+    claim: tuple[Step, ...]
     wipe: bool
     balloon: tuple[int, int] | None
     lines: tuple[Line, ...]
@@ -94,7 +98,10 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         edited = edited if op.wait_for_sync else edit_disks.unfilled(edited, clock.epoch())
         place = nics.Place(group=config.groups[guest.node.group], conflicts_check=op.conflicts_check)
         found, nic_lines = edit_nics.apply(view, new, edited.disks, op.nics, place)
-        new = replace(new, nics=found, disks=tuple(disk.uuid for disk in edited.disks))
+        taken = attach.taken_over(guest, edited.disks, edited.made)
+        owner, claim = await attach.claimed(view, guest, disks.annotated(config, new, taken))
+        new = replace(new, nics=found, disks=tuple(disk.uuid for disk in edited.disks),
+                      owner_epoch=owner.instance.owner_epoch)
         check_nics(new)
         check_merged(config, new)
         new, node_lines = self._primary(view, guest, new, running)
@@ -102,11 +109,11 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
             checks.policy(view, new, edited.disks, ignore=op.ignore_ipolicy)
         await self._ask_node(view, guest, new, running)
         await disks.require_space(view, disks.layout_of(config, guest.instance), edited.made)
-        disk_plugs, plugged = await self._plugged(view, guest, new, edited) if hot else (Plugged(), Plugged())
+        disk_plugs, plugged = await self._plugged(view, owner, new, edited) if hot else (Plugged(), Plugged())
         lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [
             *edited.lines, *disk_plugs.lines, *nic_lines, *plugged.lines, *param_lines]
         made = tuple(zip(map(edited.disks.index, edited.made), disks.annotated(config, new, edited.made), strict=True))
-        return Change(guest=guest, new=new, edited=edited, made=made, balloon=balloon,
+        return Change(guest=guest, new=new, edited=edited, made=made, taken=taken, claim=claim, balloon=balloon,
                       plugged=Plugged(steps=(*disk_plugs.steps, *plugged.steps)),
                       wipe=config.cluster.prealloc_wipe_disks, hooks=self._hooks(view, guest, new),
                       lines=(*lines, *node_lines, *self._state_lines()))
@@ -115,7 +122,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         if isinstance(seen, convert.Conversion):
             return convert_plan.plan(seen)
         guest, edited = seen.guest, seen.edited
-        plan: list[Step] = []
+        plan: list[Step] = [*seen.claim]
         if seen.balloon is not None:
             wanted, now = seen.balloon
             plan.append(Step(title=f"* setting the memory of instance {guest.name} to {wanted}M",
@@ -296,4 +303,4 @@ def _reserves(seen: Change) -> tuple[tuple[str, str], ...]:
     known = {nic.mac for nic in old.nics} | {nic.ip for nic in old.nics}
     macs = [("mac", nic.mac) for nic in new.nics if nic.mac not in known]
     return (*macs, *(("ip", nic.ip) for nic in new.nics if nic.ip and nic.network and nic.ip not in known),
-            *mirror.reserves(seen.edited.made))
+            *mirror.reserves(seen.edited.made), *attach.reserves(seen.taken))

@@ -317,7 +317,8 @@ class DiskWorld(World):
             meta = disk.drbd is None or self._meta(node, disk.drbd.end(node)) in self.files
             state = {"path": self._place(node, disk), "exists": file is not None and meta,
                      "remains": file is not None and not meta, "size": self._size(node, disk, file),
-                     "open": file is not None and node in file.open_on, "used": False, "mirror": None}
+                     "open": file is not None and node in file.open_on, "used": False, "mirror": None,
+                     "owner_epoch": file.epoch if file else 0}
             found.append(state | ({"mirror": self._mirror(node, disk)} if disk.drbd is not None else {}))
         return found
 

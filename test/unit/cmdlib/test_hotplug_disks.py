@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """modify --disk while the guest runs: it gets and loses disks at once, at both ends of mirrors."""
 
+from dataclasses import replace
+
 import pytest
 
 from gantry.cmdlib import mirror
 from gantry.cmdlib.instance_set_params import InstanceSetParamsUnit
 from gantry.constants import DiskTemplate
-from gantry.errors import HypervisorError
+from gantry.errors import HypervisorError, WrongState
 from gantry.opcodes.instance import InstanceSetParams
 from gantry.utils import clock
 from support.cuts import Runner, check_every_cut, run
@@ -84,6 +86,49 @@ def test_cut_off_anywhere(kind, edits):
         world = running(kind)
         return world, modify(world, *edits)
     check_every_cut(make)
+
+
+@pytest.mark.parametrize("kind", ["plain", "drbd"])
+@pytest.mark.parametrize("up", [True, False])
+def test_a_disk_that_had_newer_owners(kind, up):
+    """Its last instance was moved more often than this one, which can open it all the same; and this one's mirrors are
+    not taken for old because of it.
+    """
+    world = running(kind) if up else disk_world(*KINDS[kind], active=False)
+    run(world, modify(world, DETACH))
+    for file in world.files.values():
+        file.epoch = 7 if file.disk == "d2" else file.epoch
+    todo = modify(world, ("attach", -1, {"uuid": "d2"}))
+    run(world, todo)
+    one = world.config.instance("web1")
+    assert one.owner_epoch == 7
+    if kind == "drbd":
+        ends = {path: file.epoch for path, file in world.files.items() if "data" in path}
+        assert set(ends.values()) == {7}, ends
+    assert used(world) == ["d1", "d2"] if up else world.devices == {}
+    for node in ("n1", "n2") if kind == "drbd" else ("n1",):
+        world.ask(node, "disks_assemble", {"disks": list(world.config.disks_of(one)), "instance": "web1",
+                                           "owner_epoch": one.owner_epoch})
+
+
+def test_a_disk_on_other_nodes_is_not_attached():
+    """It was mirrored to another node when this instance's disks were, too."""
+    world = running()
+    run(world, modify(world, DETACH))
+    other = replace(world.config.disks["d2"], nodes=("n1", "n3"))
+    world.config.replace("disks", other)
+    with pytest.raises(WrongState, match="d2 is not on node node2"):
+        modify(world, ("attach", -1, {"uuid": "d2"}))
+
+
+def test_a_disk_is_attached_once():
+    """A job of another instance, which it can lie beside, cannot get it meanwhile."""
+    world = running()
+    run(world, modify(world, DETACH))
+    unit, seen, view = look(InstanceSetParamsUnit, InstanceSetParams, world, instance_name="web1",
+                            disks=(("attach", -1, {"uuid": "d2"}),))
+    assert ("disk", "d2") in view.reservations.own
+    assert ("disk", "d2") in unit.plan(seen).reserves
 
 
 def test_attaching_cut_off_anywhere():
