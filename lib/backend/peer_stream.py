@@ -36,13 +36,11 @@ def met(peer: str, listen: str, port: int, progress: Progress, *,
         raise StorageError(detail=f"cannot listen at {listen} port {port}: {err.strerror}") from err
     with closing(listener) as server:
         server.settimeout(0.5)
-        while True:
+        while clock.SYSTEM.now() <= deadline:
             progress(0.0, "waiting for the other node")
             try:
                 plain, address = server.accept()
             except TimeoutError:
-                if clock.SYSTEM.now() > deadline:
-                    raise StorageError(detail=f"the other node did not call at {listen} port {port}") from None
                 continue
             plain.settimeout(GREET_SECONDS)
             try:
@@ -56,6 +54,7 @@ def met(peer: str, listen: str, port: int, progress: Progress, *,
                     yield stream
                     return
                 log.warning("a call from %s was turned away: it is not node %s", address, peer)
+        raise StorageError(detail=f"the other node did not call at {listen} port {port}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A disk that goes from node to node: two ends in threads, real certificates, real files."""
 
+import contextlib
 import io
 import os
 import socket
@@ -142,6 +143,30 @@ def test_another_node_is_turned_away(ends):
     texts = [str(err) for err in ends.copy(ends.disk("a"), ends.disk("b"))]
     assert any("did not call" in text for text in texts)
     assert len(texts) == 2
+
+
+def test_others_who_call_again_and_again_do_not_keep_it_waiting(ends):
+    (ends.folder / "b").write_bytes(bytes(10 * MIB))
+    enough = threading.Event()
+
+    def call():
+        while not enough.wait(0.01):
+            with contextlib.suppress(OSError), socket.create_connection((ADDRESS, ends.port)):
+                pass
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    stop = threading.Timer(20, enough.set)
+    stop.start()
+    try:
+        with pytest.raises(StorageError, match="did not call"):
+            ends.as_node(TWO, disk_stream.disk_receive, disk=ends.disk("b"), source=ONE, listen=ADDRESS,
+                         port=ends.port, compress="none")
+        assert not enough.is_set()
+    finally:
+        stop.cancel()
+        enough.set()
+        thread.join()
 
 
 def test_a_node_of_another_cluster_is_turned_away(ends):
