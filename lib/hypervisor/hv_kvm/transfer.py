@@ -8,10 +8,8 @@ until the guest has stopped to be handed over; what it has written is flushed on
 Who may write is known by the key of this one move (`movekey`).
 """
 
-import contextlib
 import logging
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -93,24 +91,13 @@ def _close_inbox(qmp: Qmp, record: Runtime) -> None:
         qmp.execute("nbd-server-stop")
 
 
-@contextlib.contextmanager
-def _listening(address: str, first: int) -> Iterator[socket.socket]:
+def _listening(address: str, first: int) -> socket.socket:
     """A socket on the first free port of the range for migrations."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as door:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if not any(_bound(door, address, port) for port in range(first, min(first + PORTS, 65536))):
-            raise HypervisorError(detail=f"none of the {PORTS} ports from {first} on can be listened on at {address}")
-        yield door
-
-
-def _bound(door: socket.socket, address: str, port: int) -> bool:
-    try:
-        door.bind((address, port))
-        door.listen(16)
-    except OSError:
-        return False
-    return True
+    for port in range(first, min(first + PORTS, 65536)):
+        with suppress(OSError):  # a port may be lost to another one between its two system calls
+            return socket.create_server((address, port), family=family, backlog=16)
+    raise HypervisorError(detail=f"none of the {PORTS} ports from {first} on can be listened on at {address}")
 
 
 # --- the source ---------------------------------------------------------------------------------------------
