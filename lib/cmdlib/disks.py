@@ -87,12 +87,18 @@ def layout_of(config: Config, instance: Instance) -> Layout:
 
 def annotated(config: Config, instance: Instance, disks: Sequence[Disk]) -> tuple[Disk, ...]:
     """The disks as nodes are told of them: `params` are the effective parameters of their templates, in the group of
-    the primary node, and whether each of them has physical volumes of its own there.
+    the primary node, whether each of them has physical volumes of its own there, and for providers whose they are.
     """
     node = config.nodes[instance.primary_node]
     merged = effective.diskparams(config, config.groups[node.group])
     own = {"exclusive_storage": True} if effective.ndparams(config, node).get("exclusive_storage") else {}
-    return tuple(replace(disk, params={**merged.get(disk.dev_type, {}), **own, **disk.params}) for disk in disks)
+    return tuple(_of(replace(disk, params={**merged.get(disk.dev_type, {}), **own, **disk.params}), instance.name)
+                 for disk in disks)
+
+
+def _of(disk: Disk, instance: str) -> Disk:
+    """The providers of external volumes keep the name of the instance."""
+    return disk if disk.ext is None else replace(disk, params={**disk.params, ":instance": instance})
 
 
 def create(view: View, where: Layout, index: int, spec: Mapping[str, Any]) -> Disk:
@@ -188,9 +194,9 @@ def find(disks: Sequence[Disk], identifier: int | str) -> int:
 
 
 def renamed(disk: Disk, new: str) -> Disk:
-    """`disk` where it belongs once its instance is called `new`: the folder is the instance's name."""
+    """`disk` as it is once its instance is called `new`: a folder has the instance's name."""
     if disk.file is None:
-        return disk
+        return _of(disk, new)
     path = PurePosixPath(disk.file.path)
     return replace(disk, file=replace(disk.file, path=str(path.parent.parent / new / path.name)))
 

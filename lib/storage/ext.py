@@ -22,7 +22,9 @@ from gantry.utils.files import write_atomic
 
 SECONDS = 3600.0
 MIB = 1 << 20
-OWN_PARAMETERS = frozenset({"access"})
+ORIGIN = ":instance"
+"""Parameter: the name of the disk's instance.  None that a provider takes can be called so."""
+OWN_PARAMETERS = frozenset({"access", "exclusive_storage", ORIGIN})
 """Disk parameters of the template that are not the provider's."""
 _LAST_LINES = 20
 
@@ -61,7 +63,7 @@ class ExtStorage(Storage, names=("ext",)):
         owner.claim_local(disk, epoch=owner_epoch, instance=instance, opened=True)
         path = _attach(disk)
         if before.instance != instance:
-            _run(disk, "setinfo", {"VOL_METADATA": f"originstname+{instance}"})
+            _tell(disk)
         _run_if_there(disk, "open", {"VOL_OPEN_EXCLUSIVE": "True"})
         return path
 
@@ -93,6 +95,7 @@ class ExtStorage(Storage, names=("ext",)):
     def rename(self, disk: Disk, new: Disk) -> None:
         if disk.ext != new.ext:
             raise StorageError(detail=f"volume {_name(disk)} cannot be renamed: providers have no program for it")
+        _tell(new)
 
     def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
         progress(0.0, f"making a snapshot of volume {_name(disk)}")
@@ -101,6 +104,11 @@ class ExtStorage(Storage, names=("ext",)):
         except StorageError:
             if not _is_there(new):  # else an earlier attempt has made it
                 raise
+
+
+def _tell(disk: Disk) -> None:
+    """Let the provider keep whose volume it is."""
+    _run(disk, "setinfo", {"VOL_METADATA": f"originstname+{disk.params.get(ORIGIN, '')}"})
 
 
 def _place(disk: Disk) -> ExtLocation:

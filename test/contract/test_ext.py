@@ -35,7 +35,7 @@ def driver(volumes):
 
 def disk(**facts):
     return Disk(**{"uuid": "u1", "name": "root", "dev_type": DiskTemplate.EXT, "size": 2,
-                   "params": {"colour": "red", "access": "kernelspace"},
+                   "params": {"colour": "red", "access": "kernelspace", ":instance": "web1", "exclusive_storage": True},
                    "ext": ExtLocation(provider="files", volume="v1.ext.disk0")} | facts)
 
 
@@ -45,15 +45,29 @@ def create(driver, made=None):
 
 def test_it_is_made_opened_closed_and_removed(driver, volumes):
     create(driver)
-    path = driver.open(disk(), instance="web1", owner_epoch=1)
+    path = driver.open(disk(), instance="i1", owner_epoch=1)
     status = driver.status(disk())
     assert (path, status.path, status.size, status.open) == (str(volumes / "v1.ext.disk0"), path, 2, True)
     assert (volumes / "v1.ext.disk0.info").read_text() == "originstname+web1\n"
-    driver.close(disk(), instance="web1")
+    driver.close(disk(), instance="i1")
     assert not (volumes / "v1.ext.disk0.on").exists()
     assert not driver.status(disk()).open
     driver.remove(disk())
     assert not (volumes / "v1.ext.disk0").exists()
+
+
+def test_a_volume_is_told_the_new_name_of_its_instance(driver, volumes):
+    create(driver)
+    driver.open(disk(), instance="i1", owner_epoch=1)
+    driver.rename(disk(), disk(params=disk().params | {":instance": "db1"}))
+    assert (volumes / "v1.ext.disk0.info").read_text() == "originstname+db1\n"
+
+
+def test_what_is_not_for_the_provider_is_kept_from_it(driver, volumes):
+    (paths.here().ext_search[0] / "files/setinfo").write_text(f"#!/bin/sh\nenv | grep ^EXTP_ > {volumes}/env\n")
+    create(driver)
+    driver.open(disk(), instance="i1", owner_epoch=1)
+    assert (volumes / "env").read_text() == "EXTP_COLOUR=red\n"
 
 
 def test_parameters_reach_the_programs_and_the_log_keeps_what_they_say(driver):

@@ -82,6 +82,7 @@ def test_an_external_volume_lives_and_leaves_nothing(cluster: DiskCluster) -> No
     cluster.gnt("gnt-instance", "grow-disk", "web3", "0", "4m")
     [volume] = volumes.glob("*.ext.disk0")
     assert volume.stat().st_size == 20 << 20
+    assert (volumes / f"{volume.name}.info").read_text() == "originstname+web3\n"
     cluster.gnt("gnt-instance", "failover", "-f", "-n", "node2", "web3")
     cluster.remove("web3")
     assert list(volumes.glob("*.ext.disk0*")) == [volumes / f"{volume.name}.info"]

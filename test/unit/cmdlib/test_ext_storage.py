@@ -14,6 +14,7 @@ from gantry.objects.instance import Disk, ExtLocation
 from gantry.objects.node import ExtProvider
 from gantry.opcodes.cluster import ExtStorageDiagnose
 from support.cluster_world import ClusterWorld, config
+from support.guest_world import cluster_config, instance
 from support.view import look, plan_of
 
 FILES = ExtProvider(name="files", path="/srv/ext/files", parameters=(("colour", "Its colour"), ("speed", "")))
@@ -75,6 +76,14 @@ def test_what_is_not_ours_goes_to_the_provider():
     assert disk.ext is not None
     assert disk.ext.provider == "files"
     assert disk.ext.volume.endswith(".ext.disk2")
+
+
+def test_a_node_is_told_whose_volume_it_is():
+    disk = Disk(uuid="d", name="", dev_type=DiskTemplate.EXT, size=1, ext=ExtLocation(provider="files", volume="v"))
+    here = cluster_config(instance("web1", template=DiskTemplate.EXT, disks=("d",)), disks=(disk,))
+    [told] = disks.annotated(here, here.instance("web1"), [disk])
+    assert told.params[":instance"] == "web1"
+    assert disks.renamed(told, "db1").params[":instance"] == "db1"
 
 
 def test_a_disk_without_a_provider_is_refused():
