@@ -8,13 +8,17 @@ from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
 from gantry.errors import WrongState
 from gantry.objects.cluster import Node
+from gantry.objects.instance import Disk
 from gantry.objects.plan import Action, Call, Delete, Plan, Several, Step, Update, put
 from gantry.opcodes.node import NodeRemove
 
 
 @dataclass(frozen=True)
 class Leaving:
+    """`lost`: detached disks that go with a node that is offline."""
+
     node: Node
+    lost: tuple[Disk, ...]
     promoted: tuple[Node, ...]
     cluster: str
     certs: dict[str, str]
@@ -38,10 +42,11 @@ class NodeRemoveUnit(LogicalUnit[NodeRemove, Leaving], op=NodeRemove):
             if node.uuid == instance.primary_node or node.uuid in config.secondaries_of(instance):
                 raise WrongState(detail=f"Instance {instance.name} is still running on the node {node.name} or has "
                                         "disks there; move or remove it first")
+        lost = _detached(view, node)
         rest = {uuid: other for uuid, other in config.nodes.items() if uuid != node.uuid}
         promoted = pool.to_promote(rest.values(), config.cluster.candidate_pool_size)
         certs = pool.certificates(rest) | {other.uuid: other.certificate for other in promoted}
-        return Leaving(node, promoted, config.cluster.uuid, certs, config.cluster.candidate_certs,
+        return Leaving(node, lost, promoted, config.cluster.uuid, certs, config.cluster.candidate_certs,
                        tuple(uuid for uuid, other in rest.items() if not other.offline))
 
     def plan(self, seen: Leaving) -> Plan:
@@ -57,9 +62,21 @@ class NodeRemoveUnit(LogicalUnit[NodeRemove, Leaving], op=NodeRemove):
         return Plan(steps=(
             Step(title="", action=Several(actions=changes), undo=Several(actions=undos)),
             *(() if node.offline else (leave,)),
-            Step(title=f"forgetting node {node.name}", action=Delete(table="nodes", uuid=node.uuid),
-                 undo=put("nodes", node))))
+            Step(title=f"forgetting node {node.name}", action=Several(actions=[
+                Delete(table="nodes", uuid=node.uuid), *(Delete(table="disks", uuid=disk.uuid) for disk in seen.lost)]),
+                undo=Several(actions=[put("nodes", node), *(put("disks", disk) for disk in seen.lost)]))))
 
     def hooks(self, seen: Leaving) -> Hooks:
         return Hooks(path="node-remove", object_type="NODE", target=seen.node.name, pre_nodes=seen.others,
                      post_nodes=seen.others, env={"NODE_NAME": seen.node.name})
+
+
+def _detached(view: View, node: Node) -> tuple[Disk, ...]:
+    """Disks of no instance that the node takes with it: it is lost.  Refuses where there is another way."""
+    found = [disk for disk in view.config.disks_on(node.uuid) if view.config.owner_of(disk.uuid) is None]
+    for disk in found:
+        if not node.offline or len(disk.nodes) > 1:
+            raise WrongState(detail=f"Node {node.name} has the detached disk {disk.uuid}; attach it to an instance, "
+                                    "then move it with that or remove it (gnt-instance modify --disk)")
+        view.warn(f"The detached disk {disk.uuid} is lost with node {node.name}, which is offline")
+    return tuple(found)

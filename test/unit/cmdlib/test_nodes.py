@@ -174,6 +174,24 @@ def test_remove_refusals():
              node_name="node2")
 
 
+DEAD = {"n2": {"offline": True, "master_candidate": False}}
+
+
+def test_remove_with_a_detached_disk():
+    """No instance names it, and the record of a disk must not name a node that is not there."""
+    alone = disk("d9", template=DiskTemplate.FILE, node="n2")
+    with pytest.raises(WrongState, match="node2 has the detached disk d9"):
+        look(NodeRemoveUnit, NodeRemove, world(disks=(alone,)), node_name="node2")
+    here = world(disks=(alone,), nodes=DEAD)
+    unit, seen, view = look(NodeRemoveUnit, NodeRemove, here, node_name="node2")
+    assert any("d9 is lost with node node2" in line for line in view.lines)
+    run(here, unit.plan(seen))
+    assert (here.config.disks, "n2" in here.config.nodes) == ({}, False)
+    pair = world(disks=(mirrored("d9"),), nodes=DEAD, make=Mirrors)
+    with pytest.raises(WrongState, match="detached disk d9"):
+        look(NodeRemoveUnit, NodeRemove, pair, node_name="node2")
+
+
 # --- modify ---
 
 
