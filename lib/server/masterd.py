@@ -9,6 +9,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from gantry import cmdlib, opcodes, paths
@@ -116,7 +117,8 @@ class Master:
                                   no_work=lambda: leader.problem or replicator.problem), self.halt)
         mirrors = MirrorWatch(config, writer, nodes, lambda: leader.problem or replicator.problem)
         stack.push_async_callback(mirrors.close)
-        writer.listeners += [pusher.changed, rapi_files.changed, queue.kick, mirrors.changed]
+        writer.listeners += [pusher.changed, rapi_files.changed, queue.kick]
+        writer.followers.append(mirrors.changed)
         await queue.start()
         stack.push_async_callback(queue.stop)
         for each in (pusher, rapi_files):
@@ -147,16 +149,20 @@ class WatchedWriter(ConfigWriter):
     def __init__(self, config: Config, store: Store) -> None:
         super().__init__(config, store)
         self.listeners: list[Callable[[], None]] = []
+        self.followers: list[Callable[[Sequence[Change]], None]] = []
+        """These are told what."""
 
     def change(self, changes: Sequence[Change], *, who: str, why: str,
                extra: Sequence[Row] = ()) -> "asyncio.Future[Any]":
         pending = super().change(changes, who=who, why=why, extra=extra)
-        pending.add_done_callback(self._tell)
+        pending.add_done_callback(partial(self._tell, changes))
         return pending
 
-    def _tell(self, _pending: "asyncio.Future[Any]") -> None:
+    def _tell(self, changes: Sequence[Change], _pending: "asyncio.Future[Any]") -> None:
         for listener in self.listeners:
             listener()
+        for follower in self.followers:
+            follower(changes)
 
 
 class Directory:

@@ -8,7 +8,7 @@ the next `gnt-cluster verify-disks`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gantry.cmdlib.mirror_state import is_whole
@@ -17,7 +17,7 @@ from gantry.config.change import Change, ConfigWriter
 from gantry.config.config import Config
 from gantry.errors import Error
 from gantry.objects.instance import Disk
-from gantry.objects.plan import Update
+from gantry.objects.plan import Put, Update
 from gantry.rpc import calls
 from gantry.utils import clock
 from gantry.utils.retry import growing
@@ -37,11 +37,25 @@ class MirrorWatch:
         self._config, self._writer, self._nodes, self._barred = config, writer, nodes, barred
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def changed(self) -> None:
-        """The configuration may have other mirrored disks, or other nodes: a node that has some is followed."""
-        for node in self._config.online_nodes():
-            if node.uuid not in self._tasks and self._mirrors(node.uuid):
-                self._tasks[node.uuid] = asyncio.get_running_loop().create_task(self._follow(node.uuid))
+    def changed(self, changes: Iterable[Change] | None = None) -> None:
+        """The configuration has other mirrored disks, or other nodes: a node that has some in use is followed.  Without
+        `changes` all nodes are looked at.
+        """
+        for node in self._config.nodes if changes is None else self._concerned(changes):
+            if node not in self._tasks and self._mirrors(node):
+                self._tasks[node] = asyncio.get_running_loop().create_task(self._follow(node))
+
+    def _concerned(self, changes: Iterable[Change]) -> set[str]:
+        """Nodes (UUIDs) for which these changes may have made a difference."""
+        config, found = self._config, set[str]()
+        for change in changes:
+            uuid = change.value["uuid"] if isinstance(change, Put) else change.uuid
+            if change.table == "nodes":
+                found.add(uuid)
+            elif change.table in ("instances", "disks"):
+                owner = config.instances.get(uuid) if change.table == "instances" else config.owner_of(uuid)
+                found |= {owner.primary_node} if owner is not None else set()
+        return found
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())

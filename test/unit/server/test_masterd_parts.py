@@ -9,7 +9,7 @@ from gantry import paths
 from gantry.config.change import ConfigWriter
 from gantry.errors import ExecError
 from gantry.objects.plan import Update
-from gantry.server.masterd import load_units, redistribute_all
+from gantry.server.masterd import WatchedWriter, load_units, redistribute_all
 from gantry.server.rapi_push import RapiFilesPusher
 from gantry.server.ssconf_push import SsconfPusher
 from support.fakes import FakeNodes, MemoryStore, make_config
@@ -49,6 +49,20 @@ def test_ssconf_is_told_again_to_all_when_asked():
         nodes.down.add("node-3")
         with pytest.raises(ExecError, match=r"node3\.example\.org"):
             await pusher.redistribute()
+    asyncio.run(main())
+
+
+def test_who_follows_the_configuration_is_told_what_has_changed():
+    async def main():
+        writer, told = WatchedWriter(make_config(3), MemoryStore()), []
+        writer.listeners.append(lambda: told.append("something"))
+        writer.followers.append(told.append)
+        changes = [Update(table="nodes", uuid="node-2", fields={"offline": True})]
+        pending = writer.change(changes, who="t", why="t")
+        assert told == [], "before it is durable"
+        await pending
+        await asyncio.sleep(0)
+        assert told == ["something", changes]
     asyncio.run(main())
 
 

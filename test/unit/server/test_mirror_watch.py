@@ -8,6 +8,7 @@ import pytest
 
 from gantry.config.change import ConfigWriter
 from gantry.constants import DiskTemplate
+from gantry.objects.plan import Delete, Update
 from gantry.server.mirror_watch import MirrorWatch
 from support.fakes import FakeNodes, MemoryStore
 from support.guest_world import UP, cluster_config, instance
@@ -103,6 +104,26 @@ def test_what_nobody_uses_is_not_watched():
         one.watch.changed()
         await asyncio.sleep(0)
         assert one.nodes.asked == []
+        await one.watch.close()
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("change", [
+    Update(table="instances", uuid="web1", fields={"disks_active": True}), Update(table="disks", uuid="d1", fields={}),
+    Update(table="nodes", uuid="n1", fields={"offline": False})])
+def test_only_what_a_change_concerns_is_looked_at(change, monkeypatch):
+    """The cluster may be large."""
+    async def main():
+        one, looked = Told(), []
+        change_of = replace(change, uuid=one.config.instance("web1").uuid) if change.table == "instances" else change
+        primaries_of = one.config.primaries_of
+        monkeypatch.setattr(one.config, "primaries_of", lambda node: looked.append(node) or primaries_of(node))
+        one.watch.changed([Update(table="cluster", uuid="c", fields={}), Delete(table="instances", uuid="gone"),
+                           Delete(table="disks", uuid="gone"), Delete(table="nodes", uuid="gone")])
+        assert looked == []
+        one.watch.changed([change_of])
+        assert set(looked) == {"n1"}
+        assert await one._heard.get() == ("n1", [0, 1], [[], []])
         await one.watch.close()
     asyncio.run(main())
 
