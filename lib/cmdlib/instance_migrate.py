@@ -195,7 +195,8 @@ def _send(seen: Migration) -> list[Step]:
     how = "" if seen.live else " (paused meanwhile)"
     return [Step(title=f"* migrating instance {seen.guest.name}, {seen.memory}M, to {seen.target.name}{how}",
                  action=Task(node=seen.guest.node.uuid, call="migration_send", args=args), key="sent", no_return=True,
-                 weight=1.0 + seen.memory / max(1, seen.bandwidth))]
+                 weight=1.0 + seen.memory / max(1, seen.bandwidth),
+                 confirm=move.finish_target(seen.spec, seen.target, success=True))]
 
 
 def _finish(seen: Migration) -> list[Step]:

@@ -8,10 +8,10 @@ the next step; the decision to undo before the first undo.  So a master that sta
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gantry.errors import Error, ExecError, StaleTerm
+from gantry.errors import Error, ExecError, NodeUnreachable, StaleTerm
 from gantry.jqueue.actions import Actor, Doing, error_text, has_effect, only_changes, tasks_of
 from gantry.jqueue.progress import Progress, plain_title
-from gantry.jqueue.run import JobRun
+from gantry.jqueue.run import JobCanceled, JobRun
 from gantry.jqueue.services import Change, Row, Services
 from gantry.objects import plan as plans
 from gantry.objects.plan import Plan, Several, Step
@@ -92,7 +92,7 @@ class PlanRun:
                       breakable=not self._run.sealed, begun=bool(begun), watch=self._progress.seen)
         doing.record = self._recorder(str(index), keep_inverse=step.undo is None)
         try:
-            result = await self._actor.do(step.action, doing)
+            result = await self._act(step, doing)
         except StaleTerm:
             raise
         except (Error, KeyError) as err:
@@ -110,6 +110,26 @@ class PlanRun:
             inverse = {"inverse": begun["inverse"]} if begun.get("inverse") else {}
             await self._record(index, step, {"state": "done", "result": result} | inverse)
         faults.point(f"{point}:recorded")
+
+    async def _act(self, step: Step, doing: Doing) -> Any:
+        """The action's result; None when only its confirmation tells that it was done."""
+        try:
+            return await self._actor.do(step.action, doing)
+        except (NodeUnreachable, JobCanceled) as err:
+            if step.confirm is None or not await self._confirmed(step.confirm, doing):
+                raise
+            if isinstance(err, NodeUnreachable):
+                self._say(f" - WARNING: {err}; '{plain_title(step.title)}' was done all the same")
+            return None
+
+    async def _confirmed(self, action: plans.Action, doing: Doing) -> bool:
+        asking = Doing(key=f"{doing.key}.confirm", results=self._results, why=doing.why, breakable=False)
+        try:
+            return bool(await self._actor.do(action, asking))
+        except StaleTerm:
+            raise
+        except Error:
+            return False
 
     async def _record(self, index: int, step: Step, record: dict[str, Any]) -> None:
         """Store that a step is done.  Of a step without effect the record may be late, or missing."""

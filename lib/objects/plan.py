@@ -120,7 +120,8 @@ class Step:
     """One step.  `key` names its result for `Ref`.  `weight` is in seconds as expected, for the progress
     shown.  With `may_fail` a failure is a warning in the job's log, and the plan goes on.  `no_return`: once
     this step is done the plan is only ever continued, whatever is canceled or fails (rule of migrations: when
-    the guest runs elsewhere, undoing would end it).
+    the guest runs elsewhere, undoing would end it).  `confirm`: asked when the action's node does not answer any more,
+    or when it was canceled; what is true says that the action was done all the same.
     """
 
     title: str
@@ -130,6 +131,7 @@ class Step:
     weight: float = 0.1
     may_fail: bool = False
     no_return: bool = False
+    confirm: Action | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +189,8 @@ def decode_plan(data: dict[str, Any]) -> Plan:
 
 def _encode_step(step: Step) -> dict[str, Any]:
     data: dict[str, Any] = codec.encode(step)
-    undo = {"undo": encode_action(step.undo)} if step.undo else {}
-    return data | {"action": encode_action(step.action)} | undo
+    more = {name: encode_action(action) for name, action in (("undo", step.undo), ("confirm", step.confirm)) if action}
+    return data | {"action": encode_action(step.action)} | more
 
 
 def encode_action(action: Action) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Carrying plans out on a world, and cutting them off: as the master's executor does it."""
 
-from gantry.errors import Error
+from gantry.errors import Error, NodeUnreachable
 from gantry.objects.plan import Delete, Put, Several, Update, decode_plan, fill
 from support.guest_world import filled
 
@@ -43,6 +43,8 @@ class Runner:
         try:
             return self.world.act(step.action, self.results)
         except Error as err:
+            if isinstance(err, NodeUnreachable) and step.confirm and self.world.act(step.confirm, self.results):
+                return None
             if not step.may_fail:
                 raise
             self.warnings.append(str(err))

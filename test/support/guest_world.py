@@ -392,7 +392,7 @@ class World:
         if not success:
             self.guests[node].pop(spec.uuid, None)
             self._disks_close(node, [item.disk for item in spec.disks], spec.uuid)
-        return spec.uuid in self.guests[node]
+        return spec.uuid in self.guests[node] and self.guests[node][spec.uuid].state == "running"
 
     def _migration_finish_source(self, node, instance, hypervisor, success):
         if not success and instance in self.guests[node]:

@@ -9,9 +9,9 @@ from gantry.cmdlib import move
 from gantry.cmdlib.instance_failover import InstanceFailoverUnit
 from gantry.cmdlib.instance_migrate import InstanceMigrateUnit
 from gantry.constants import DiskTemplate
-from gantry.errors import HypervisorError, StorageError, WrongInput, WrongState
+from gantry.errors import HypervisorError, NodeUnreachable, StorageError, WrongInput, WrongState
 from gantry.opcodes.instance import InstanceFailover, InstanceMigrate
-from support.cuts import check_every_cut, fails_and_undoes, run
+from support.cuts import Runner, check_every_cut, fails_and_undoes, run
 from support.guest_world import DOWN, UP, Process, cluster_config, instance
 from support.mirror_world import MirrorWorld, mirrored
 from support.view import look, plan_of
@@ -267,6 +267,36 @@ def test_a_migration_that_fails_leaves_a_pair(call):
     world._drbd_wait_synced("n1", world.config.disks_of(world.config.instance("web1")))
     run(world, migrate(world))
     assert place(world) == ("n2", 3, ["n2"])
+
+
+def test_the_source_dies_when_the_guest_has_arrived():
+    """Nobody tells that it was sent, but it runs on the target: were it recorded on its old node, it would be started
+    there as well when that is back.
+    """
+    world = running()
+    send = world._migration_send
+
+    def last_act(node, **args):
+        send(node, **args)
+        world.fail("n1")
+        raise NodeUnreachable(node="node1", call="task_status", detail="no route to host")
+    world._migration_send = last_act
+    runner = Runner(world, migrate(world))
+    runner.forward()
+    assert place(world) == ("n2", 2, ["n2"])
+    assert runner.warnings, "the old node could not be told"
+
+
+def test_the_source_dies_before_the_guest_has_arrived():
+    world = running()
+
+    def too_early(node, **args):
+        world.fail("n1")
+        raise NodeUnreachable(node="node1", call="task_status", detail="no route to host")
+    world._migration_send = too_early
+    with pytest.raises(NodeUnreachable):
+        run(world, migrate(world))
+    assert world.config.instance("web1").primary_node == "n1"
 
 
 def test_only_a_synced_pair_is_migrated():

@@ -6,7 +6,7 @@ import asyncio
 import pytest
 
 from gantry.cmdlib.base import Hooks, Locks
-from gantry.errors import NodeError
+from gantry.errors import NodeError, NodeUnreachable
 from gantry.jqueue.progress import Progress, duration
 from gantry.jqueue.states import Status
 from gantry.objects.node import HookResult
@@ -245,6 +245,26 @@ def test_a_task_that_was_lost_with_its_node_is_started_again(losses, status):
         assert (await made.run(op("it"))).status is status
         assert [name for _, name, _, _ in made.nodes.asked].count("task_start") == 3
     bench(main, instance_stop=stopping)
+
+
+@pytest.mark.parametrize(("arrived", "status", "seen"), [(True, Status.SUCCESS, [1, 3]),
+                                                         (False, Status.ERROR, [1, 101])])
+def test_what_was_done_by_a_node_that_is_gone(arrived, status, seen):
+    """Another node can tell."""
+    node = Node()
+
+    def gone(*args, **more):
+        raise NodeUnreachable(node="node-2", call="instance_stop", detail="no route to host")
+
+    async def main(made):
+        sent = Step(title="* sending", action=stop(2), no_return=True, key="sent", confirm=Call(
+            node="node-3", call="export_list"))
+        does("it", Plan(steps=(step(1, 101), sent, step(3))))
+        job = await made.run(op("it"))
+        assert job.status is status
+        assert node.seen == seen
+        assert any("was done all the same" in line for line in lines(job)) == arrived
+    bench(main, node, instance_stop=gone, export_list=lambda *args, **more: ["it"] if arrived else [])
 
 
 def test_cancel_past_the_point_of_no_return_is_too_late():
