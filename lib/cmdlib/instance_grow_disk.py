@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from gantry.cmdlib import checks, disks, hookenv, hotplug, mirror, mirror_state, steps, volumes
 from gantry.cmdlib.base import Hooks, Locks, LogicalUnit
 from gantry.cmdlib.view import View
-from gantry.config.config import Config
 from gantry.errors import WrongInput, WrongState
 from gantry.objects import codec
 from gantry.objects.cluster import Node
@@ -64,7 +63,7 @@ class InstanceGrowDiskUnit(LogicalUnit[InstanceGrowDisk, Growth], op=InstanceGro
         opens = mirror_state.is_down(states)
         if not opens:
             mirror_state.require_synced(alone, states, "grow it", first=index)
-        await disks.require_room(view, _room(config, guest, disk, size - disk.size))
+        await disks.require_room(view, await _room(view, guest, disk, size))
         extra = {"DISK": op.disk, "AMOUNT": op.amount, "ABSOLUTE": op.absolute}
         wipe, running = await _wiped(view, alone, states, size), await checks.status(view, guest.instance) is not None
         unused = not guest.mirrored and not running and not guest.instance.disks_active
@@ -97,11 +96,20 @@ class InstanceGrowDiskUnit(LogicalUnit[InstanceGrowDisk, Growth], op=InstanceGro
         return seen.hooks
 
 
-def _room(config: Config, guest: steps.Guest, disk: Disk, added: int) -> disks.Room:
-    """What growing takes, by node."""
-    if disk.drbd is not None:
-        return {end.node: {("lvm-vg", end.data.vg): added} for end in disk.drbd.ends}
-    return disks.wanted_room(config, disks.layout_of(config, guest.instance), [replace(disk, size=added)])
+async def _room(view: View, guest: steps.Guest, disk: Disk, size: int) -> disks.Room:
+    """What growing takes, by node: a volume that a job before has made larger takes less, or nothing."""
+    places = [(end.node, end.data) for end in disk.drbd.ends] if disk.drbd is not None else []
+    places += [(node, disk.lvm) for node in disk.nodes if disk.lvm is not None]
+    if not places:
+        layout = disks.layout_of(view.config, guest.instance)
+        return disks.wanted_room(view.config, layout, [replace(disk, size=size - disk.size)])
+    found: disks.Room = {}
+    for node, where in places:
+        sizes = {(row["vg"], row["name"]): int(row["size"]) for row in await view.nodes.call(node, calls.volumes_list)}
+        lack = size - sizes.get((where.vg, where.lv), disk.size)
+        if lack > 0:
+            found[node] = {("lvm-vg", where.vg): lack}
+    return found
 
 
 async def _wiped(view: View, guest: steps.Guest, states: mirror_state.States, size: int) -> tuple[int, int] | None:

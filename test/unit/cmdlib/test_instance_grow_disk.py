@@ -121,6 +121,21 @@ def test_one_node_has_no_room():
     assert volumes(world) == {320}
 
 
+def test_what_has_grown_takes_no_room_again():
+    """The other node had none the first time, and there is none left here."""
+    world = running(mirrored())
+    sizes = {path: file for path, file in world.files.items() if "data" in path}
+    world.disk_free = 10
+    with pytest.raises(NoResources, match="node1 in volume group vg0: 64 MiB are needed"):
+        grow(world)
+    next(file for path, file in sizes.items() if path.startswith("n1")).size = 320
+    with pytest.raises(NoResources, match="node2 in volume group vg0: 64 MiB are needed"):
+        grow(world)
+    next(file for path, file in sizes.items() if path.startswith("n2")).size = 312
+    run(world, grow(world))
+    assert volumes(world) == {320}
+
+
 def test_a_sync_that_stalls_is_a_warning():
     world = running(mirrored())
     runner = Runner(world, grow(world))
