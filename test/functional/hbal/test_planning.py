@@ -192,6 +192,53 @@ def test_what_is_only_to_come_keeps_no_node_on(run: Run, tmp_path: Path) -> None
     assert out.splitlines()[0] == "Offline candidates: node2.example.com"
 
 
+def test_hspace_counts_what_is_there(run: Run, tmp_path: Path) -> None:
+    """Not what is only to come; memory that is missing counts as it is, also below 0."""
+    path = cluster(tmp_path, """
+        node1|16384|512|15872|100000|98976|M
+        node2|16384|512|15972|100000|100000|N""", """
+        here|1024|1024|node1||plain|N
+        soon|1024|1024|node1||plain|Y""")
+    _, out, _ = run("hspace", "-t", path, "--disk-template", "plain", "--machine-readable", *SMALL)
+    lines = dict(line.removeprefix("HTS_").split("=") for line in out.splitlines() if line.startswith("HTS_INI"))
+    assert (lines["INI_INST_CNT"], lines["INI_MEM_OVERHEAD"]) == ("1", "'-100'")
+
+
+def test_independent_groups_are_those_that_can_lose_a_node(run: Run, tmp_path: Path) -> None:
+    """With and without checks afterwards; offline nodes count only where errors are not accepted."""
+    path = cluster(tmp_path, """
+        node1|16384|0|4096|100000|98976|M
+        node2|8192|0|8192|100000|100000|N""", "large|12288|1024|node1||plain|N")
+    argv = ("-t", path, "--disk-template", "plain", "-l", "1", "--independent-groups", *SMALL)
+    for option in ((), ("--no-capacity-checks",), ("--accept-existing-errors",)):
+        code, _, err = run("hspace", *argv, *option)
+        assert (code, err) == (1, "Error: failure during allocation: No online nodes\n"), option
+    assert run("hspace", *argv, "-O", "node1")[0] == 1
+    code, out, _ = run("hspace", *argv, "-O", "node1", "--accept-existing-errors")
+    assert (code, "  -   1 instances allocated" in out) == (0, True)
+
+
+def test_sizes_shrink_to_what_the_groups_to_allocate_on_allow(run: Run, tmp_path: Path) -> None:
+    """Nodes without memory, and one with two CPUs left, among groups of which one takes nothing but small ones."""
+    nodes = "".join(f"{name}|{memory}|1000|{memory - 1000}|99999|99999|4|{role}|u|1||N|0|{cpus}|1.0\n"
+                    for name, memory, role, cpus in (("a", 1001, "M", 1), ("b", 1001, "N", 1), ("c", 9000, "N", 14)))
+    low, high = "1,1024,1,1,1", "8,4096,16,8,12"
+    (tmp_path / "shrunk").write_text(
+        f"g|u|preferred||\nother|v|unallocable||\n\n{nodes}\n\n\n|512,{low}|512,{low};8192,{high}|plain|4.0|32.0\n"
+        f"g|512,{low}|512,{low};8192,{high}|plain|4.0|32.0\nother|64,{low}|64,{low};8192,{high}|plain|4.0|32.0\n")
+    _, out, _ = run("hspace", "-t", str(tmp_path / "shrunk"), "--no-capacity-checks", "--accept-existing-errors")
+    assert "  -   1 instances of spec MEM 512, DSK 4096, CPU 2\n" in out
+
+
+def test_the_map_of_allocations_has_physical_spindles(run: Run, tmp_path: Path) -> None:
+    nodes = "".join(f"n{number}|9000|0|9000|99999|99999|4|N|u|4||Y|4|1|1.0\n" for number in (1, 2))
+    (tmp_path / "spindles").write_text(f"g|u|preferred||\n\n{nodes}\n\n\n")
+    argv = ("-t", str(tmp_path / "spindles"), "--disk-template", "plain", "-l", "1", "-v",
+            "--tiered-alloc", "20g,2g,1,3", "--standard-alloc", "10g,1g,1,2")
+    assert run("hspace", *argv)[2].splitlines() == [
+        "Tiered allocation map", " new-0 n2  2048 20480 1 3", "Standard allocation map", " new-0 n2  1024 10240 1 2"]
+
+
 def test_a_table_of_reasons(run: Run, tmp_path: Path) -> None:
     request = json.loads(Path(REQUEST).read_text())
     request["request"]["memory"] = 10**6

@@ -73,6 +73,17 @@ def test_a_refusal_says_why_and_with_a_table_by_how_much():
     assert table[1].split() == ["n0", "primary", "FailMem", "unallocated", "memory", "16000", "20000"]
 
 
+@pytest.mark.parametrize(("order", "template", "memory", "reason"), [
+    (1, "plain", 8000, "FailMem"), (-1, "plain", 8000, "FailCPU"), (1, "ext", 8000, "FailMem"),
+    (1, "ext", 4000, "FailDisk")])
+def test_the_reason_of_a_policy_is_that_of_its_first_range_and_then_the_template(order, template, memory, reason):
+    ranges = [{"min": SPECS["min"], "max": (high, cpus, 1048576, 16, 8, 12)} for high, cpus in ((4096, 8), (8192, 4))]
+    request = message(NODES, {}, **wish(template, memory, vcpus=6))
+    request["nodegroups"]["g"]["ipolicy"] = POLICY | {"disk-templates": ["plain"], "minmax": [
+        {name: dict(zip(KEYS, spec, strict=True)) for name, spec in pair.items()} for pair in ranges[::order]]}
+    assert alloc.answer(request)["info"].endswith(f"failure reasons: {reason}: 3")
+
+
 def recorded():
     return [pytest.param(case["options"], case["message"], case["reply"], id=case["about"])
             for case in json.loads(REPLIES.read_text())]

@@ -14,7 +14,7 @@ from hbal.alloc.checks import Fail
 from hbal.core.arrays import State
 from hbal.core.instances import Amounts, Ints
 from hbal.errors import Error
-from hbal.model import NO_NODE, AllocPolicy, ClusterData, Disk, Instance, Spec, Status, Template
+from hbal.model import NO_NODE, AllocPolicy, ClusterData, Disk, Instance, Policy, Spec, Status, Template
 
 MEMORY_STEP, DISK_STEP = 64, 256
 """MiB by which sizes shrink."""
@@ -78,14 +78,15 @@ class Space:
     def _bad_groups(self) -> set[int]:
         state = self.start
         bad = {state.nodes[node].group for node in self.bad_nodes}
-        if self.rules.independent_groups and self.rules.conditions.capacity_checks:
-            bad |= {state.nodes[node].group for node in redundancy.stuck(state)}
+        if self.rules.independent_groups:
+            tolerance = redundancy.Tolerance(self.rules.accept_errors)
+            bad |= {state.nodes[node].group for node in redundancy.stuck(state, tolerance)}
         return bad
 
     def _pool(self) -> list[Ints]:
         """The nodes to allocate on, by group."""
         rules, state = self.rules, self.start
-        barred = set() if rules.accept_errors else self.bad_groups
+        barred = self.bad_groups if rules.independent_groups or not rules.accept_errors else set()
         groups = [index for index, group in enumerate(self.data.groups)
                   if index not in barred and group.alloc_policy is not AllocPolicy.UNALLOCABLE]
         found = [np.array([node for node in places.online(state) if state.nodes[node].group == group], dtype=np.int64)
@@ -217,7 +218,7 @@ class Space:
         Where no larger size can fit once a smaller one does not (policies with one range), the smallest one that a
         policy allows decides for the whole path.
         """
-        if all(len(group.policy.minmax) == 1 for group in self.data.groups):
+        if all(len(policy.minmax) == 1 for policy in self._policies()):
             path = [one for one in path if self._large_enough(one[0])][-1:]
         tried: set[Spec] = set()
         while path:
@@ -233,9 +234,12 @@ class Space:
         return None
 
     def _large_enough(self, spec: Spec) -> bool:
-        """Whether the policy of some group allows as little."""
+        """Whether the policy of some group to allocate on allows as little."""
         return any(low.min.memory <= spec.memory and low.min.disk <= spec.disk and low.min.cpus <= spec.cpus
-                   for group in self.data.groups for low in group.policy.minmax)
+                   for policy in self._policies() for low in policy.minmax)
+
+    def _policies(self) -> list[Policy]:
+        return [self.data.groups[self.start.nodes[nodes[0]].group].policy for nodes in self.pool]
 
 
 def _forget(state: State) -> None:

@@ -173,14 +173,12 @@ def secondary_modes(state: State, index: int, grown: Grown, primaries: "slice | 
 
 
 def policy_failure(instance: Instance, policy: Policy, *, exclusive: bool) -> Fail | None:
-    """Why the policy forbids the instance; with several ranges the failure of the one tried first, the last."""
-    if instance.template not in policy.templates:
-        return Fail.FailDisk
+    """Why the policy forbids the instance: its size, with several ranges as the first has it, or its template."""
     first: Fail | None = None
-    for pair in reversed(policy.minmax):
+    for pair in policy.minmax:
         failure = _outside(instance, pair.min, pair.max, exclusive=exclusive)
         if failure is None:
-            return None
+            return None if instance.template in policy.templates else Fail.FailDisk
         first = failure if first is None else first
     return first
 

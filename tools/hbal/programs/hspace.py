@@ -60,18 +60,17 @@ class Totals(NamedTuple):
         spare = np.maximum(0.0, state.unallocated - state.largest[0])[:-1]
         disk = np.maximum(0.0, state.free_disk - limits.low_disk)[:-1]
         ratios = np.where(limits.cpu_ratio == 0, 1.0, limits.cpu_ratio)[:-1]
-        missing = np.maximum(0.0, state.missing_memory)[:-1]
         return cls(
-            score=score(state), instances=len(state.instances), memory=float(limits.memory[:-1].sum()),
+            score=score(state), instances=int(state.primaries[:-1].sum()), memory=float(limits.memory[:-1].sum()),
             memory_free=float(state.unallocated[:-1].sum()), memory_available=float(spare.sum()),
             memory_used=float(state.used_memory[:-1].sum()),
-            memory_overhead=float(missing.sum()) + sum(node.node_memory for node in state.nodes),
+            memory_overhead=float(sum(node.node_memory + (node.missing_memory or 0) for node in state.nodes)),
             most_memory=float(spare.max(initial=0.0)), disk=float(limits.disk[:-1].sum()),
             disk_free=float(state.free_disk[:-1].sum()), disk_available=float(disk.sum()),
             most_disk=float(disk.max(initial=0.0)), spindles=float(limits.spindles[:-1].sum()),
             spindles_free=float(state.free_spindles[:-1].sum()), cpus=float(limits.cpus[:-1].sum()),
             vcpus=float(np.floor(limits.cpu_ratio * limits.cpus)[:-1].sum()),
-            used_cpus=float(state.used_cpus[:-1].sum()), normal_cpus=float((state.used_cpus[:-1] / ratios).sum()))
+            used_cpus=float(state.used_cpus[:-1].sum()), normal_cpus=sum((state.used_cpus[:-1] / ratios).tolist()))
 
     def assignments(self) -> Iterator[tuple[str, str]]:
         used_disk, used_spindles = self.disk - self.disk_free, self.spindles - self.spindles_free
@@ -117,9 +116,9 @@ def fill(options: Options, arguments: Sequence[str]) -> int:
     rules = Rules(template, Conditions(capacity_checks=not options.no_capacity_checks), use, options.max_length,
                   options.accept_existing_errors, options.independent_groups)
     space = Space(data, rules)
-    _talk(space, options)
     if options.print_nodes is not None:
         _nodes("Initial cluster", data, options)
+    _talk(space, options)
     tiers = [_asked(options.tiered_alloc)] if options.tiered_alloc else [
         pair.max for pair in data.policy.minmax]
     normal = _asked(options.standard_alloc) if options.standard_alloc else data.policy.standard
@@ -281,7 +280,7 @@ def _after(kind: str, filled: "Filled", options: Options) -> None:
 
 def _map(kind: str, data: ClusterData, filled: "Filled") -> None:
     rows = [[one.name, data.nodes[one.primary].name, data.nodes[one.secondary].name if one.secondary >= 0 else "",
-             str(one.memory), str(one.disk), str(one.vcpus), ""]
+             str(one.memory), str(one.disk), str(one.vcpus), "" if one.spindles is None else str(one.spindles)]
             for one in data.instances[len(data.instances) - len(filled.specs):]]
     print(f"{kind} allocation map", file=sys.stderr)
     if rows:
