@@ -30,11 +30,14 @@ RECORDED = (*CHANGEABLE, "nodes", "drbd", "degraded_since")
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """`disks`: index and disk as it will be.  `guest` is on the nodes where it will be."""
+    """`disks`: index and disk as it will be.  `guest` is on the nodes where it will be; `left` are nodes that lost its
+    disks, but answer.
+    """
 
     guest: steps.Guest
     disks: tuple[tuple[int, Disk], ...]
     before: steps.Guest
+    left: tuple[Node, ...]
     wipe: bool
     hooks: Hooks
 
@@ -61,12 +64,13 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         old = before.instance
         moves = [node.uuid for node in nodes] != [before.node.uuid, *config.secondaries_of(old)]
         lost = await self._lost(view, nodes, wanted, before.name, moves=moves)
+        left = await _left(view, before, nodes)
         where = replace(disks.layout_of(config, before.instance), node=nodes[0].uuid)
         await disks.require_space(view, where, [disk for _, disk in lost])
         epoch = old.owner_epoch + (nodes[0].uuid != before.node.uuid)
         moved = replace(before, node=nodes[0], peers=tuple(nodes[1:]),
                         instance=replace(old, primary_node=nodes[0].uuid, owner_epoch=epoch))
-        return Lost(guest=moved, disks=lost, before=before, wipe=config.cluster.prealloc_wipe_disks,
+        return Lost(guest=moved, disks=lost, before=before, left=left, wipe=config.cluster.prealloc_wipe_disks,
                     hooks=hookenv.on_instance(config, "instance-recreate-disks", before.instance, {}))
 
     def _check_request(self, guest: steps.Guest) -> None:
@@ -107,11 +111,6 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         if guest.instance.disk_template is DiskTemplate.SHAREDFILE:
             raise WrongInput(detail=f"The disks of instance {guest.name} are seen by all nodes; move it with "
                                     "gnt-instance failover, not by recreating its disks")
-        given_up = [config.nodes[node] for node in old if node not in {one.uuid for one in nodes}]
-        here = next((node.name for node in given_up if not node.offline), None)
-        if here is not None:
-            raise WrongState(detail=f"Node {here}, which has the disks of instance {guest.name}, is not marked "
-                                    "offline; disks are recreated on another node only when their node is lost")
         if self.op.disks:
             raise WrongInput(detail="On another node all disks have to be recreated, not only some")
         return nodes
@@ -163,6 +162,10 @@ class InstanceRecreateDisksUnit(LogicalUnit[InstanceRecreateDisks, Lost], op=Ins
         if changes:
             plan.append(Step(title=f"recording the new disks of instance {seen.guest.name}",
                              action=Several(actions=changes), undo=Several(actions=undos)))
+        if seen.left:
+            plan = steps.for_good(plan)
+            plan += [steps.remove_disk_on(seen.before, index, disk, seen.left, may_fail=True)
+                     for index, disk in enumerate(seen.before.disks)]
         return Plan(steps=tuple(plan), reserves=mirror.reserves(disk for _, disk in seen.disks))
 
     def _changes(self, seen: Lost) -> tuple[list[Action], list[Action]]:
@@ -196,6 +199,19 @@ def _placed(view: View, index: int, disk: Disk, nodes: Sequence[Node]) -> Disk:
                  for node in nodes)
     return replace(disk, nodes=where, degraded_since=now,
                    drbd=replace(disk.drbd, ends=ends, secret=mirror.new_secret()))
+
+
+async def _left(view: View, guest: steps.Guest, nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Nodes that no longer have the disks afterwards and are not marked offline; refuses while one has any of them."""
+    gone = {uuid for disk in guest.disks for uuid in disk.nodes} - {node.uuid for node in nodes}
+    left = tuple(node for node in map(view.config.nodes.__getitem__, sorted(gone)) if not node.offline)
+    for node in left:
+        states = await view.nodes.call(node.uuid, calls.disks_status, disks=list(guest.disks))
+        for index, state in enumerate(states):
+            if state["exists"] or state["remains"]:
+                raise WrongState(detail=f"disk/{index} of instance {guest.name} exists on node {node.name} and would "
+                                        "be lost; gnt-instance move and replace-disks take disks to another node")
+    return left
 
 
 def _data_place(disk: Disk, node: Node) -> str:

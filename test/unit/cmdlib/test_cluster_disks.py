@@ -180,7 +180,7 @@ def test_disks_of_a_lost_node_come_back_on_another():
     (lambda: lose(world(), "d2"), {"iallocator": "hail"}, WrongInput, "seen by all nodes"),
     (lambda: lose(world(), "d2"), {"nodes": ["node2", "node3"]}, WrongInput, "one node can be given"),
     (lambda: lose(world(), "d2"), {"nodes": ["node2"]}, WrongInput, "seen by all nodes"),
-    (lambda: lose(world(DiskTemplate.FILE), "d2"), {"nodes": ["node2"]}, WrongState, "not marked offline"),
+    (lambda: lose(world(DiskTemplate.FILE), "d2"), {"nodes": ["node2"]}, WrongState, "exists on node node1"),
     (lambda: lose(world(), "d2"), {"disks": [[1, {"size": 60000}]]}, NoResources, "Not enough disk space"),
     (lambda: ClusterWorld(config(instance(disks=(), template=DiskTemplate.DISKLESS))), {}, WrongInput, "has no disks"),
 ])

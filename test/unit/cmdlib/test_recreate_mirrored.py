@@ -5,12 +5,13 @@ import pytest
 
 from gantry.cmdlib import mirror
 from gantry.cmdlib.instance_recreate_disks import InstanceRecreateDisksUnit
-from gantry.errors import WrongInput, WrongState
+from gantry.errors import NodeUnreachable, WrongInput, WrongState
 from gantry.iallocator import run as allocator
 from gantry.opcodes.instance import InstanceRecreateDisks
 from gantry.utils import clock
 from support.cuts import check_every_cut, run
 from support.disk_world import disk_world, mirrored, plain
+from support.guest_world import File
 from support.view import plan_of
 
 BOTH = (mirrored(), mirrored("d2", index=1, pci=14))
@@ -104,10 +105,20 @@ def test_plain_on_another_node():
     clean(world)
 
 
-@pytest.mark.parametrize("fields", [{}, {"nodes": ("node2", "node3")}])
-def test_cut_off_anywhere(fields):
+def test_away_from_a_node_that_only_lost_its_disks():
+    """A broken volume group; the node itself is there."""
+    world = lost(*BOTH)
+    world.files["n1:vg0/d1-n1.disk0_meta"] = File(disk="d1", size=128)
+    run(world, recreate(world, nodes=("node2", "node3")))
+    assert world.config.disks["d1"].nodes == ("n2", "n3")
+    clean(world)
+
+
+@pytest.mark.parametrize(("fields", "offline"), [
+    ({}, False), ({"nodes": ("node2", "node3")}, True), ({"nodes": ("node2", "node3")}, False)])
+def test_cut_off_anywhere(fields, offline):
     def make():
-        world = lost(*BOTH, nodes={"n1": {"offline": True}} if fields else None)
+        world = lost(*BOTH, nodes={"n1": {"offline": True}} if offline else None)
         return world, recreate(world, **fields)
     check_every_cut(make)
 
@@ -139,7 +150,13 @@ def test_refusals():
         recreate(lost(*BOTH), nodes=("node3",))
     with pytest.raises(WrongInput, match="cannot be the primary"):
         recreate(lost(*BOTH), nodes=("node3", "node3"))
-    with pytest.raises(WrongState, match="node1, which has the disks"):
-        recreate(lost(*BOTH), nodes=("node2", "node3"))
+    world = disk_world(*BOTH, active=False)
+    world.files = {path: file for path, file in world.files.items() if path.startswith("n1:")}
+    with pytest.raises(WrongState, match=r"disk/0 .* exists on node node1 .* replace-disks"):
+        recreate(world, nodes=("node2", "node3"))
+    world = lost(*BOTH)
+    world.down = {"n1"}
+    with pytest.raises(NodeUnreachable):
+        recreate(world, nodes=("node2", "node3"))
     with pytest.raises(WrongState, match="exists on node"):
         recreate(disk_world(*BOTH, active=False), disks=((0, {}),))
