@@ -211,13 +211,11 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
     def _state(self, new: Instance, running: VmStatus | None) -> Instance:
         if self.op.offline is None:
             return new
-        if self.op.offline:
-            checks.admin_state(new, (AdminState.DOWN,), "cannot change instance state to offline")
-            if running is not None:
-                raise WrongState(detail=f"Instance {new.name} is running, cannot change instance state to offline")
-            return replace(new, admin_state=AdminState.OFFLINE)
-        checks.admin_state(new, (AdminState.OFFLINE,), "cannot change instance state to online")
-        return replace(new, admin_state=AdminState.DOWN)
+        what = f"cannot change instance state to {'offline' if self.op.offline else 'online'}"
+        checks.admin_state(new, (AdminState.DOWN, AdminState.OFFLINE), what)
+        if self.op.offline and running is not None:
+            raise WrongState(detail=f"Instance {new.name} is running, {what}")
+        return replace(new, admin_state=AdminState.OFFLINE if self.op.offline else AdminState.DOWN)
 
     def _state_lines(self) -> list[Line]:
         if self.op.offline is None:

@@ -144,12 +144,14 @@ def test_runtime_memory():
 
 def test_offline_and_online():
     world = stopped()
-    assert result(world, offline=True) == [["admin_state", "offline"]]
-    with pytest.raises(WrongState, match="marked to be offline"):
-        modify(world, offline=True)
-    assert result(world, offline=False) == [["admin_state", "down"]]
-    with pytest.raises(WrongState, match="marked to be up"):
-        modify(running(), offline=True)
+    for _ in "again":  # a script that does not look first
+        assert result(world, offline=True) == [["admin_state", "offline"]]
+    assert world.config.instance("web1").admin_state == OFFLINE
+    for _ in "again":
+        assert result(world, offline=False) == [["admin_state", "down"]]
+    for wanted in (True, False):
+        with pytest.raises(WrongState, match="marked to be up"):
+            modify(running(), offline=wanted)
 
 
 def test_another_primary_node():
