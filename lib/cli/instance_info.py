@@ -85,7 +85,7 @@ def _disk(disk: dict[str, Any], data: dict[str, Any], *, static: bool) -> list[t
                   ("nodeB", f"{drbd['secondary_node']}, minor={drbd['secondary_minor']}"), ("port", drbd["port"])]
     elif disk["logical_id"]:
         place = disk["logical_id"]
-        lines.append(("logical_id", "/".join(place) if disk["dev_type"] == "plain" else tuple(place)))
+        lines.append(("logical_id", "/".join(place) if disk["dev_type"] == "plain" else str(place)))
     if not static:
         lines.append(("on primary", _device(disk["pstatus"], disk["dev_type"])))
         if data["snodes"]:

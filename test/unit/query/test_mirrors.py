@@ -3,7 +3,7 @@
 
 import pytest
 
-from gantry.cli import instance_info
+from gantry.cli import instance_info, output
 from gantry.query import mirrors
 
 SPLIT = "split brain: both ends have data of their own"
@@ -21,6 +21,14 @@ def test_the_first_end_that_knows_tells_the_problem(ends):
 
 def test_a_whole_mirror_has_none():
     assert mirrors.problem([state("ok"), None]) == ""
+
+
+def test_a_place_is_told_as_scripts_cut_it_out():
+    """`| cut -d\\' -f4`, and as YAML it is a list."""
+    disk = {"iv_name": "disk/0", "dev_type": "ext", "size": 32, "spindles": None, "mode": "rw", "drbd_info": None,
+            "logical_id": ["san", "v.ext.disk0"], "name": None, "uuid": "d1", "children": []}
+    lines = output.info_lines(instance_info._disk(disk, {"snodes": []}, static=True))
+    assert "logical_id: ['san', 'v.ext.disk0']" in lines
 
 
 def test_an_operator_sees_it_where_the_disk_is_shown():
