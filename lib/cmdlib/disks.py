@@ -103,6 +103,11 @@ def _of(disk: Disk, instance: str) -> Disk:
 
 def create(view: View, where: Layout, index: int, spec: Mapping[str, Any]) -> Disk:
     """The disk that `spec` asks for, with a fresh UUID and without a PCI slot; its numbers are reserved."""
+    kind = spec.get("dev_type", where.template)
+    if kind != where.template:
+        raise WrongInput(detail=f"disk/{index} cannot be of template {kind}: all disks of an instance have one, here "
+                                f"{where.template}")
+    spec = {key: value for key, value in spec.items() if key != "dev_type"}
     unknown = spec.keys() - KEYS.get(where.template, COMMON_KEYS)
     if unknown and where.template is not DiskTemplate.EXT:  # whose providers have keys of their own
         raise WrongInput(detail=f"disk/{index}: {', '.join(sorted(unknown))} cannot be set for disk template "

@@ -234,6 +234,14 @@ def test_a_volume_of_an_instance_is_not_adopted():
     assert "belongs to an instance" in refused(NotUnique, adopt({"adopt": "mine", "size": 0}), world)
 
 
+def test_a_disk_may_name_its_template_as_well():
+    world, plan = make(base=PLAIN, disks=({"size": 256, "dev_type": "plain"},))
+    run(world, plan)
+    assert [disk.dev_type for disk in world.config.disks.values()] == ["plain"]
+    assert "cannot be of template drbd: all disks of an instance have one, here plain" in refused(
+        WrongInput, PLAIN, disks=({"size": 256, "dev_type": "drbd"},))
+
+
 def test_a_second_node_is_not_needed_for_disks_that_are_not_mirrored():
     unit, seen, view = look(InstanceCreateUnit, InstanceCreate, fresh(), **(PLAIN | {"snode": "node2"}))
     assert {node for step in unit.plan(seen).steps for node in (getattr(step.action, "node", None),) if node} == {"n1"}
