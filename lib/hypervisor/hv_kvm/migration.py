@@ -22,6 +22,7 @@ from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
 from gantry.objects.base import Params
 from gantry.objects.vm import MigrationStatus, MigrationTarget, VmSpec
+from gantry.utils import retry
 from gantry.utils.clock import PATIENCE, SYSTEM
 
 PORTS = 100
@@ -183,6 +184,8 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
             if later and answer.get("status") == "active" and passes > 1:
                 qmp.execute("migrate-start-postcopy")
                 later = False
+                retry.wait_for(lambda: qmp.execute("query-migrate").get("status") != "active",  # see _stop_sending
+                               seconds=ARRIVAL_SECONDS, waits=retry.growing(0.01, most=0.2))
             if answer.get("status") == "pre-switchover":
                 transfer.hand_over(qmp, record)
                 qmp.execute("migrate-continue", state="pre-switchover")
@@ -190,8 +193,7 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
         if found.status != "active":
             return found
         if answer.get("status") == "postcopy-paused":
-            raise HypervisorError(detail=f"guest {record.spec.name}: the connection broke while memory was fetched "
-                                         "from the source; neither side can go on without it")
+            raise _over_there(record, answer)
         if record.mirrored:
             progressing.look(found.transferred)
         if found.total:
@@ -204,19 +206,35 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
 
 
 def _stop_sending(record: Runtime) -> MigrationStatus:
-    """Cancel, and wait for how it ended."""
+    """Cancel, and wait for how it ended.  A guest that runs on the target, and fetches its memory, is not cancelled: it
+    would run here as well.
+    """
     with launch.talk(record) as qmp:
-        found = status(qmp.execute("query-migrate"))
-        if found.status == "active":
+        answer = qmp.execute("query-migrate")
+        if status(answer).status == "active" and not _fetched(answer):
             qmp.execute("migrate_cancel")
     end = SYSTEM.now() + ARRIVAL_SECONDS
-    while SYSTEM.now() < end:
+    while SYSTEM.now() < end and answer.get("status") != "postcopy-paused":
         with launch.talk(record) as qmp:
             answer = qmp.execute("query-migrate")
         if answer.get("status") in (None, "none", *ENDED):
             return status(answer)
         SYSTEM.sleep(0.05)
+    if _fetched(answer):
+        raise _over_there(record, answer)
     raise HypervisorError(detail=f"guest {record.spec.name}: its migration does not end after it was cancelled")
+
+
+def _fetched(answer: dict[str, Any]) -> bool:
+    return str(answer.get("status")).startswith("postcopy-")
+
+
+def _over_there(record: Runtime, answer: dict[str, Any]) -> HypervisorError:
+    what = ("the connection broke while memory was fetched from the source, neither side can go on without it; end the "
+            "guest on both nodes and start it again" if answer.get("status") == "postcopy-paused" else
+            "it runs on the target already, which still fetches memory from here; when that has ended, gnt-instance "
+            "migrate --cleanup records where it is")
+    return HypervisorError(detail=f"guest {record.spec.name}: {what}")
 
 
 def _run_on(record: Runtime) -> None:
