@@ -155,6 +155,8 @@ class DrbdStorage(Mirror, names=("drbd",)):
                                       f"data to fill new ones from: {problem or end.peer_disk}")
         if end.disk != "Diskless":
             device.do(one, commands.detach(one.minor), "cannot let go of its volumes")
+        if one.data != two.data:
+            _give_up(one)
         device.renew_meta(two)
         device.attach(two)
 
@@ -255,6 +257,18 @@ def _is_foreign(one: Side) -> bool:
     end = device.look().ends.get(one.minor)
     return end is not None and end.disk != "Diskless" and \
         device.shown(one.minor).data != str(lvm_volumes.device(one.data))
+
+
+def _give_up(one: Side) -> None:
+    """What lies on volumes that get no more changes never counts as whole again.  The peer forgets what they lack as
+    the new ones are filled: should nobody hear that these ones were left, they would be taken for up to date.
+    """
+    try:
+        if one.meta in lvm_volumes.find():
+            lvm_volumes.activate(one.meta)
+            device.renew_meta(one)
+    except Error as err:
+        lvm_volumes.log.warning("%s: what was said of its old volumes cannot be taken back: %s", one.shown, err)
 
 
 def _drop(where: LvmLocation) -> None:

@@ -42,6 +42,36 @@ def test_volumes_that_are_taken_back_hold_what_was_written_meanwhile(pair):
         assert file.read(4) == b"late"
 
 
+def test_volumes_that_were_given_up_are_not_taken_for_whole(pair):
+    """Their node died while the new ones were filled, and could not be told to take the old ones back.  When it is up
+    again, what was written meanwhile must come to the old ones.
+    """
+    disk = pair.make()
+    pair.write(pair.open("node1", disk), "old!")
+    new = pair.disk(lvs="b")
+    pair.create("node2", new)
+    pair.world.pace(1)
+    pair.driver.replace_local(disk, new)
+    pair.write(pair.at("node1").open("node1", disk), "late")
+    pair.at("node2").driver.close(new, instance="web1")
+    pair.assemble("node2", disk)
+    status = pair.mirror("node2", disk)
+    assert (status.status, status.disk) == ("sync", "Inconsistent")
+    assert status.out_of_sync > 30000
+
+
+def test_volumes_that_are_broken_are_replaced(pair):
+    """Nothing can be written on the old ones any more."""
+    disk = pair.make()
+    with pair.world.changing() as state:
+        one = state["nodes"][str(pair.root / "node2")]
+        del one["lvs"]["xenvg/a.disk0_meta"], one["meta"]["xenvg/a.disk0_meta"]
+    new = pair.disk(lvs="b")
+    pair.create("node2", new)
+    pair.driver.replace_local(disk, new)
+    pair.driver.wait_synced([new], progress=quiet)
+
+
 def test_volumes_that_are_lost_are_replaced_where_nothing_is_up(pair):
     disk = pair.make()
     pair.write(pair.open("node1", disk), "data")
