@@ -177,6 +177,13 @@ def test_nothing_is_broken():
     assert any("nothing to replace" in line for line in view.lines)
 
 
+def test_mirrors_that_are_down_are_not_said_to_be_whole():
+    """Their volumes are there, but what is in them nobody has seen."""
+    world = disk_world(*DISKS, active=False)
+    with pytest.raises(WrongState, match=r"not active.* gnt-instance activate-disks web1"):
+        replace(world, mode="replace_auto")
+
+
 def test_broken_on_both_nodes():
     world = running()
     for node, disk in (("n1", DISKS[0]), ("n2", DISKS[1])):
