@@ -106,8 +106,8 @@ class InstanceReplaceDisksUnit(LogicalUnit[InstanceReplaceDisks, Seen], op=Insta
             mode, indices = _broken(guest, states, old)
         if not indices:
             if mirror_state.is_down(states):
-                raise WrongState(detail=f"The disks of instance {guest.name} are not active on both nodes, so nobody "
-                                        f"can tell which are broken: run gnt-instance activate-disks {guest.name} first")
+                raise WrongState(detail=f"The disks of instance {guest.name} are not active on both nodes, nobody can "
+                                        f"tell which are broken: run gnt-instance activate-disks {guest.name} first")
             view.say(f" - INFO: no disk of instance {guest.name} is broken, there is nothing to replace")
             return NothingBroken()
         node, other = (guest.node, old) if mode == ON_PRIMARY else (old, guest.node)
