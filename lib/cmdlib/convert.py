@@ -72,6 +72,9 @@ async def check(view: View, op: InstanceSetParams) -> Conversion:
     template = _template(config, op, guest)
     checks.online(config, guest.node.uuid)
     live = await _state(view, op, guest)
+    if not live and any(disk.dev_type is not guest.instance.disk_template for disk in guest.disks):
+        raise WrongState(detail=f"An earlier conversion of instance {guest.name} was broken off, its disks are of "
+                                "several templates; start it (gnt-instance startup --force) and convert it with --live")
     guest = await measure.measured(view, await mirror.answering(view, guest))
     if guest.mirrored and not guest.peers:
         view.warn(f"The old volumes on the secondary node of instance {guest.name} stay there; when it is back, "

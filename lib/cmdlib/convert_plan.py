@@ -119,7 +119,8 @@ def _make(seen: Conversion) -> list[Step]:
             "disk": codec.encode(new), "owner_epoch": seen.new.instance.owner_epoch, "wipe": False}) for node in nodes]
         plan.append(Step(title=f"* creating the new {disks.shown(index, new)} on "
                                f"{' and '.join(node.name for node in nodes)}", action=Several(actions=create),
-                         undo=Several(actions=_gone(seen.new, new, old)), weight=0.5 + new.size / disks.CREATE_RATE))
+                         undo=Several(actions=_gone(seen.new, new, old)), undo_after=_exchanged(index),
+                         weight=0.5 + new.size / disks.CREATE_RATE))
     return plan
 
 
@@ -127,18 +128,26 @@ def _make(seen: Conversion) -> list[Step]:
 
 
 def _live(seen: Conversion) -> list[Step]:
-    """Each disk is recorded where it is as soon as the guest uses it there, on the way back as well."""
+    """Each disk is recorded where it is as soon as the guest uses it there, on the way back as well.  One that cannot
+    go back stays as it is: what was written since lies there and nowhere else.  When all are exchanged there is no
+    reason to go back, whatever becomes of the mirrors.
+    """
     guest, plan = seen.guest, []
     pairs = list(zip(guest.disks, seen.new.disks, strict=True))
     for index, (old, new) in enumerate(pairs):
-        plan += [Step(title="", action=NOTHING, undo=_place(replace(old, size=seen.sizes[index]))),
-                 hotplug.exchange_disk(guest, index, device(old), device(new)),
+        plan += [Step(title="", action=NOTHING, undo=_place(replace(old, size=seen.sizes[index])),
+                      undo_after=_exchanged(index)),
+                 hotplug.exchange_disk(guest, index, device(old), device(new), key=_exchanged(index)),
                  Step(title=f"recording where disk/{index} of instance {guest.name} is now", action=_place(new),
                       undo=NOTHING)]
     template = steps.update(guest.instance, disk_template=seen.template)
     plan.append(Step(title=f"recording the disk template of instance {guest.name}", action=template))
-    moved = [*_make(seen), *(_pair(seen) if seen.new.mirrored else ()), *plan, *_ready(seen)]
-    return [*steps.for_good(moved), *_remove_old(seen)]
+    moved = [*_make(seen), *(_pair(seen) if seen.new.mirrored else ()), *plan]
+    return [*steps.for_good(moved), *_remove_old(seen), *_ready(seen)]
+
+
+def _exchanged(index: int) -> str:
+    return f"exchange disk/{index}"
 
 
 def _place(disk: Disk) -> Update:

@@ -61,9 +61,9 @@ def disk_resized(guest: Guest, index: int, disk: VmDisk, size: int) -> Step:
                 action=Call(node=guest.node.uuid, call="instance_disk_resized", args=args), may_fail=True)
 
 
-def exchange_disk(guest: Guest, index: int, old: VmDisk, new: VmDisk) -> Step:
+def exchange_disk(guest: Guest, index: int, old: VmDisk, new: VmDisk, *, key: str = "") -> Step:
     """Let the running guest use `new` instead of `old`, with all that is on it.  Undone, it is the other way round."""
-    return Step(title=f"* copying disk/{index} of instance {guest.name} while it runs",
+    return Step(title=f"* copying disk/{index} of instance {guest.name} while it runs", key=key,
                 action=_exchange(guest, old, new), undo=_exchange(guest, new, old),
                 weight=1.0 + old.disk.size / EXCHANGE_RATE)
 

@@ -104,8 +104,9 @@ def encoded(disks: Sequence[Disk]) -> Any:
 
 
 def disks_call(call: str, guest: Guest, node: str, **more: Any) -> Call:
-    """A call about all disks of the guest."""
-    return Call(node=node, call=call, args={"disks": encoded(guest.disks), "instance": guest.instance.uuid, **more})
+    """A call about all disks of the guest that the node has, or that every node can open."""
+    disks = [disk for disk in guest.disks if not disk.nodes or node in disk.nodes]
+    return Call(node=node, call=call, args={"disks": encoded(disks), "instance": guest.instance.uuid, **more})
 
 
 def create_disk(guest: Guest, index: int, disk: Disk, *, wipe: bool) -> Step:

@@ -169,7 +169,23 @@ class PlanRun:
             action = self._undo_action(index)
             if action is None or key in self._done:
                 continue
-            await self._undo_step(index, key, action)
+            if self._is_needed(self.plan.steps[index]):
+                await self._keep(index, key)
+            else:
+                await self._undo_step(index, key, action)
+
+    def _is_needed(self, step: Step) -> bool:
+        """Whether what the step has made is needed by one that could not be undone."""
+        return bool(step.undo_after) and any(
+            other.key == step.undo_after and self._done.get(f"{place}.undo", {}).get("state") == "failed"
+            for place, other in enumerate(self.plan.steps))
+
+    async def _keep(self, index: int, key: str) -> None:
+        what = plain_title(self.plan.steps[index].title)
+        if what:
+            self._say(f" - WARNING: not undone, what it has made is still needed: {what}")
+        self._done[key] = {"state": "kept"}
+        await self._services.durable([self._row(key, self._done[key])])
 
     def _undo_action(self, index: int) -> plans.Action | None:
         step = self.plan.steps[index]

@@ -121,7 +121,8 @@ class Step:
     shown.  With `may_fail` a failure is a warning in the job's log, and the plan goes on.  `no_return`: once
     this step is done the plan is only ever continued, whatever is canceled or fails (rule of migrations: when
     the guest runs elsewhere, undoing would end it).  `confirm`: asked when the action's node does not answer any more,
-    or when it was canceled; what is true says that the action was done all the same.
+    or when it was canceled; what is true says that the action was done all the same.  `undo_after`: key of a later
+    step; when that could not be undone, what this one has made is still needed, and its undo is left out.
     """
 
     title: str
@@ -132,6 +133,7 @@ class Step:
     may_fail: bool = False
     no_return: bool = False
     confirm: Action | None = None
+    undo_after: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

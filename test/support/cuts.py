@@ -16,7 +16,7 @@ class Runner:
     def __init__(self, world, plan):
         self.world, self.plan = world, decode_plan(plan.encode())  # through JSON, as stored plans are
         self.done, self.results, self.inverse = {}, {}, {}
-        self.warnings, self.half = [], -1
+        self.warnings, self.half, self.stuck = [], -1, set()
 
     def forward(self, *, cut=None):
         """`cut`: (index, "before" or "half")."""
@@ -56,12 +56,20 @@ class Runner:
         return (reached > 0 and not self.plan.undoable) or any(
             step.no_return for index, step in enumerate(self.plan.steps) if index in done)
 
-    def undo(self, reached):
+    def undo(self, reached, *, lenient=False):
+        """`lenient`: what cannot be undone is a warning, as the executor has it."""
         for index in range(min(reached, len(self.plan.steps) - 1), -1, -1):
             step = self.plan.steps[index]
             action = step.undo or (self.inverse.get(index) if index in self.done else None)
-            if action is not None:
+            if action is None or (step.undo_after and step.undo_after in self.stuck):
+                continue
+            try:
                 self.world.act(action, self.results)
+            except Error as err:
+                if not lenient:
+                    raise
+                self.warnings.append(str(err))
+                self.stuck.add(step.key)
 
 
 def _parts(action):

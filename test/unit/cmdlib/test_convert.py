@@ -6,7 +6,7 @@ import pytest
 from gantry.cmdlib import mirror
 from gantry.cmdlib.instance_set_params import InstanceSetParamsUnit
 from gantry.constants import DiskTemplate
-from gantry.errors import HypervisorError, NoResources, StorageError, WrongInput, WrongState
+from gantry.errors import HypervisorError, NodeUnreachable, NoResources, StorageError, WrongInput, WrongState
 from gantry.opcodes.instance import InstanceSetParams
 from gantry.utils import clock
 from support.cuts import Runner, check_every_cut, check_half_a_removal, run
@@ -179,6 +179,37 @@ def test_the_second_disk_fails_live():
         runner.forward()
     runner.undo(max(runner.done) + 1)
     assert world.snapshot() == before
+
+
+@pytest.mark.parametrize("dies", ["second disk", "sync"])
+def test_the_node_dies_after_a_disk_was_exchanged(dies):
+    """Nobody can let the guest go back.  What was written since lies on the new disk, which is recorded and stays."""
+    world = running(PLAIN)
+    todo = modify(world, live=True, disk_template="drbd", remote_node="node2")
+    copied = []
+
+    def dying(inner):
+        def call(node, **args):
+            copied.append(node)
+            if len(copied) == {"second disk": 2, "sync": 3}[dies]:
+                world.down.add("n1")
+                raise NodeUnreachable(node="node1", call="task_status", detail="no route to host")
+            return inner(node, **args)
+        return call
+    world._instance_disk_exchange = dying(world._instance_disk_exchange)
+    world._drbd_wait_synced = dying(world._drbd_wait_synced)
+    runner = Runner(world, todo)
+    with pytest.raises(NodeUnreachable):
+        runner.forward()
+    reached = max(runner.done) + 1
+    if not runner.past_return(reached):
+        runner.undo(reached, lenient=True)
+    world.down.clear()
+    for one in world.config.disks_of(world.config.instance("web1")):
+        assert world.files[world._place("n1", one)].content == world.newest[one.uuid], one
+    first = world.config.disks["d1"].drbd
+    assert {path for path in (f"{end.node}:vg0/{end.data.lv}" for end in first.ends) if path in world.files} == {
+        f"{end.node}:vg0/{end.data.lv}" for end in first.ends}, "both ends of it are there"
 
 
 def test_a_lost_secondary_is_no_obstacle_to_plain():

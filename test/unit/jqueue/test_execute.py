@@ -75,6 +75,18 @@ def test_what_cannot_be_undone_is_a_warning_and_the_rest_is_undone():
     bench(main, node)
 
 
+@pytest.mark.parametrize(("bad", "seen"), [({3, 102}, [1, 2, 3, 102]), ({3}, [1, 2, 3, 102, 101])])
+def test_what_a_step_needs_that_could_not_be_undone_stays(bad, seen):
+    node = Node(bad=bad)
+
+    async def main(made):
+        does("it", Plan(steps=(step(1, 101, undo_after="use"), step(2, 102, key="use"), step(3))))
+        job = await made.run(op("it"))
+        assert node.seen == seen
+        assert (" - WARNING: not undone, what it has made is still needed: step 1" in lines(job)) == (102 in bad)
+    bench(main, node)
+
+
 def test_a_step_that_may_fail_is_a_warning():
     node = Node(bad={2})
 
