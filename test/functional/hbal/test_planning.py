@@ -247,7 +247,7 @@ def test_a_table_of_reasons(run: Run, tmp_path: Path) -> None:
     assert code == 0
     assert json.loads(out)["success"] is False
     assert "Node" in err
-    assert "FailMem" in err
+    assert "FailDisk the group's instance policy forbids it" in err
 
 
 @pytest.mark.parametrize(("program", "argv", "code", "first"), [

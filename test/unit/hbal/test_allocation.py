@@ -73,6 +73,35 @@ def test_a_refusal_says_why_and_with_a_table_by_how_much():
     assert table[1].split() == ["n0", "primary", "FailMem", "unallocated", "memory", "16000", "20000"]
 
 
+@pytest.mark.parametrize("required", [0, 3])
+def test_one_or_two_nodes_are_found(required):
+    sentence = "Unsupported number of nodes, only one or two  supported"
+    for where, begin in (({}, "Group default: error "), ({"group_name": "default"}, "")):
+        reply = alloc.answer(message(NODES, {}, **wish("plain", required_nodes=required, **where)))
+        assert reply == {"success": False, "info": f"Request failed: {begin}{sentence}", "result": []}
+
+
+@pytest.mark.parametrize(("exclusive", "memory", "more", "reason"), [
+    (False, 99999, {}, "FailMem"), (False, 99999, {"vcpus": 0}, "FailCPU"), (False, 100, {"vcpus": 9}, "FailMem"),
+    (False, 1024, {"vcpus": 9, "spindle_use": 0}, "FailSpindles"), (True, 99999, {"vcpus": 9}, "FailSpindles"),
+    (True, 100, {}, "FailMem")])
+def test_what_a_policy_has_too_little_of_comes_before_what_it_has_too_much_of(exclusive, memory, more, reason):
+    """Without spindles an instance has too little of them on exclusive storage."""
+    nodes = {name: one | {"ndparams": {"exclusive_storage": exclusive, "spindle_count": 4}}
+             for name, one in NODES.items()}
+    reply = alloc.answer(message(nodes, {}, **wish("plain", memory, **more)))
+    assert reply["info"].endswith(f"failure reasons: {reason}: 3")
+
+
+def test_a_restriction_holds_for_the_choice_of_another_group():
+    nodes = NODES | {name: node(group="h") for name in ("h1", "h2")}
+    there = message(nodes, {"i": guest("n0", template="ext")}, type="change-group", instances=["i"], target_groups=[])
+    there["nodegroups"]["h"] = there["nodegroups"]["g"] | {"name": "other"}
+    assert [moved[1] for moved in alloc.answer(there)["result"][0]] == ["other"]
+    reply = alloc.answer(there, options=["--restrict-allocation-to", "n1"])
+    assert reply["result"][1] == [["i", "Group other: error No online nodes"]]
+
+
 @pytest.mark.parametrize(("order", "template", "memory", "reason"), [
     (1, "plain", 8000, "FailMem"), (-1, "plain", 8000, "FailCPU"), (1, "ext", 8000, "FailMem"),
     (1, "ext", 4000, "FailDisk")])

@@ -5,7 +5,8 @@ The same limits as `core.feasible`, which asks only whether all of them hold; he
 by how much.  Soft rules are skipped when `forced`.
 """
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -176,23 +177,26 @@ def policy_failure(instance: Instance, policy: Policy, *, exclusive: bool) -> Fa
     """Why the policy forbids the instance: its size, with several ranges as the first has it, or its template."""
     first: Fail | None = None
     for pair in policy.minmax:
-        failure = _outside(instance, pair.min, pair.max, exclusive=exclusive)
+        failure = _beyond(instance, pair.min, operator.lt, exclusive=exclusive)
+        if failure is None:
+            failure = _beyond(instance, pair.max, operator.gt, exclusive=exclusive)
         if failure is None:
             return None if instance.template in policy.templates else Fail.FailDisk
         first = failure if first is None else first
     return first
 
 
-def _outside(instance: Instance, low: Spec, high: Spec, *, exclusive: bool) -> Fail | None:
-    if not low.memory <= instance.memory <= high.memory:
+def _beyond(instance: Instance, bound: Spec, out: Callable[[int, int], bool], *, exclusive: bool) -> Fail | None:
+    """What is out of bounds, the smaller or the larger ones; with exclusive storage missing spindles are, too."""
+    if out(instance.memory, bound.memory):
         return Fail.FailMem
-    if not all(low.disk <= disk.size <= high.disk for disk in instance.disks):
+    if any(out(disk.size, bound.disk) for disk in instance.disks):
         return Fail.FailDisk
-    if not low.cpus <= instance.vcpus <= high.cpus:
+    if out(instance.vcpus, bound.cpus):
         return Fail.FailCPU
     spindles = instance.spindles if exclusive else instance.spindle_use
-    if spindles is None or not low.spindle_use <= spindles <= high.spindle_use:
+    if spindles is None or out(spindles, bound.spindle_use):
         return Fail.FailSpindles
-    if instance.template is not Template.DISKLESS and not low.disk_count <= len(instance.disks) <= high.disk_count:
+    if instance.template is not Template.DISKLESS and out(len(instance.disks), bound.disk_count):
         return Fail.FailDiskCount
     return None

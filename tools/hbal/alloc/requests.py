@@ -183,8 +183,8 @@ def _find(task: Task, state: State, index: int, request: Allocate, group: int | 
     for one in connected:
         data = task.data.groups[one]
         candidates = _candidates(task, state, one, request)
-        if len(candidates) < request.required_nodes:
-            why = "No online nodes" if request.required_nodes == 1 else "Not enough online nodes"
+        why = _unable(candidates, request.required_nodes)
+        if why:
             lines.append(why if group is not None else f"Group {data.name}: error {why}")
             continue
         solution = _solve(task, state, index, candidates, request.required_nodes, lonely)
@@ -197,6 +197,15 @@ def _find(task: Task, state: State, index: int, request: Allocate, group: int | 
     if group is None:
         lines.insert(0, f"Selected group: {task.data.groups[chosen].name}")
     return solution.nodes, ", ".join(lines)
+
+
+def _unable(candidates: Ints, required: int) -> str:
+    """Why there is nothing to choose from; empty when there is."""
+    if required not in (1, 2):
+        return "Unsupported number of nodes, only one or two  supported"
+    if len(candidates) < required:
+        return "No online nodes" if required == 1 else "Not enough online nodes"
+    return ""
 
 
 def _head(task: Task, group: int) -> str:
@@ -380,10 +389,9 @@ def _best_group(task: Task, state: State, index: int, targets: Sequence[int]) ->
     lines = list(dropped)
     for group in connected:
         data = task.data.groups[group]
-        candidates = _candidates(task._replace(conditions=task.conditions._replace(restrict_to=None)), trial, group,
-                                 request)
-        if len(candidates) < request.required_nodes:
-            why = "No online nodes" if request.required_nodes == 1 else "Not enough online nodes"
+        candidates = _candidates(task, trial, group, request)
+        why = _unable(candidates, request.required_nodes)
+        if why:
             lines.append(f"Group {data.name}: error {why}")
             continue
         solution = _solve(task, trial, copy, candidates, request.required_nodes, lonely=False)
