@@ -367,6 +367,22 @@ class TestQemu:
             assert not driver.finish_target(qemu.spec(memory=64), success=True)
             assert not driver.finish_target(qemu.spec(memory=64), success=False)
 
+    def test_a_target_that_does_not_take_what_was_sent_gives_the_guest_back(self, qemu):
+        """All of it fits into the connection: the source is done with sending before the target looks at it."""
+        with qemu.on("n1") as driver:
+            driver.start(qemu.spec(), qemu.disks, paused=False)
+            qemu.wait_ticks("n1")
+        with qemu.on("n2") as driver:
+            other = qemu.spec(nics=())  # it has not got all the devices
+            target = driver.accept(other, qemu.disks, listen="127.0.0.1")
+        with qemu.on("n1") as driver:
+            with pytest.raises(HypervisorError, match="migration failed, it runs on here"):
+                driver.send(GUEST, target, live=True, bandwidth=0, downtime=300, progress=quiet)
+            assert driver.list()[0].state == "running"
+            qemu.wait_ticks("n1", qemu.ticks("n1")[-1])
+        with qemu.on("n2") as driver:
+            assert not driver.finish_target(other, success=False)
+
     def test_nobody_comes_in_without_the_key(self, qemu):
         with qemu.on("n1") as driver:
             driver.start(qemu.spec(), qemu.disks, paused=False)

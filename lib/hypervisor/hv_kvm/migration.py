@@ -32,6 +32,9 @@ STOPPED_DOWNTIME_MS = 2_000_000
 """The longest QEMU takes.  A pause of any length is tolerable then, so the guest stops before it is sent."""
 
 ARRIVAL_SECONDS = 20.0 * PATIENCE
+HANDOVER_SECONDS = 8.0 * PATIENCE
+"""How long a target may take to let the guest run once it has all of it, before the source gives it up.  A task that is
+cancelled is killed after 12 s."""
 UNLIMITED = 1 << 40
 RUNNING = frozenset({"running", "paused", "suspended"})
 ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -51,11 +54,13 @@ class Limits:
 
 
 def capabilities(hv: Params, *, source: bool) -> list[str]:
-    """What both ends switch on, and at the source the slowing down of a guest that writes faster than we send."""
+    """What both ends switch on; at the source also that the target says whether it has taken the guest (else the source
+    is done once all was sent), and the slowing down of a guest that writes faster than we send.
+    """
     wanted = [name for name in hv["migration_caps"].split(":") if name]
-    if source and "auto-converge" not in wanted and "postcopy-ram" not in wanted:
-        wanted.append("auto-converge")
-    return wanted
+    if source:
+        wanted += ["return-path"] if "postcopy-ram" in wanted else ["return-path", "auto-converge"]
+    return list(dict.fromkeys(wanted))
 
 
 def listen(spec: VmSpec, disks: dict[str, str], address: str) -> Runtime:
@@ -194,7 +199,7 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
             return found
         if answer.get("status") == "postcopy-paused":
             raise _over_there(record, answer)
-        if record.mirrored:
+        if record.mirrored or answer.get("status") == "active":
             progressing.look(found.transferred)
         if found.total:
             done = found.transferred / found.total
@@ -207,8 +212,13 @@ def _watch(record: Runtime, progress: Progress) -> MigrationStatus:
 
 def _stop_sending(record: Runtime) -> MigrationStatus:
     """Cancel, and wait for how it ended.  A guest that runs on the target, and fetches its memory, is not cancelled: it
-    would run here as well.
+    would run here as well.  One that the target has all of, and is about to run, is given a while.
     """
+    def taken_over() -> bool:
+        with launch.talk(record) as qmp:
+            return bool(qmp.execute("query-migrate").get("status") != "device")
+
+    retry.wait_for(taken_over, seconds=HANDOVER_SECONDS, waits=retry.growing(0.02, most=0.2))
     with launch.talk(record) as qmp:
         answer = qmp.execute("query-migrate")
         if status(answer).status == "active" and not _fetched(answer):

@@ -209,7 +209,7 @@ def test_pinning():
 def test_migration_parameters():
     hv = spec({"migration_caps": "xbzrle:auto-converge"}).hvparams
     assert migration.capabilities(hv, source=False) == ["xbzrle", "auto-converge"]
-    assert migration.capabilities(DEFAULTS["kvm"], source=True) == ["auto-converge"]
+    assert migration.capabilities(DEFAULTS["kvm"], source=True) == ["return-path", "auto-converge"]
     live = migration.Limits(live=True, bandwidth=32, downtime=30).parameters()
     assert live == {"max-bandwidth": 32 << 20, "downtime-limit": 30}
     assert migration.Limits(live=False, bandwidth=32, downtime=30).parameters()["downtime-limit"] >= 2_000_000
