@@ -75,7 +75,7 @@ def _exchange_at_rest(instance: str, old: Disk, new: Disk, owner_epoch: int, pro
     if exchanged.known(new.uuid) != new:
         disks.disks_open(disks=[old, new], instance=instance, owner_epoch=owner_epoch)
         disk_data.disk_copy(source=old, target=new, progress=progress)
-        exchanged.remember(new)
+        exchanged.remember(new, instead=old)
     disks.disks_close(disks=[old, new], instance=instance)
 
 

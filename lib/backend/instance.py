@@ -77,7 +77,9 @@ def hypervisor_validate(*, hypervisor: str, hvparams: dict[str, Any]) -> None:
 # --- disks of guests, for this module and migration ---
 
 def open_disks(spec: VmSpec) -> dict[str, str]:
-    """Paths by disk UUID; raises StaleOwner."""
+    """Paths by disk UUID; raises StaleOwner, and HypervisorError for a disk that the guest has left."""
+    for item in spec.disks:
+        exchanged.require_current(item.disk)
     found = disk.disks_open(disks=[item.disk for item in spec.disks], instance=spec.name,
                             owner_epoch=spec.owner_epoch)
     for item in spec.disks:  # the configuration names the disk that counts by now

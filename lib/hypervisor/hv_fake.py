@@ -23,7 +23,7 @@ from typing import Any
 from gantry import paths
 from gantry.errors import ConfigurationError, HypervisorError
 from gantry.hypervisor import exchanged
-from gantry.hypervisor.base import Hypervisor, Progress
+from gantry.hypervisor.base import Hypervisor, Progress, gone_over
 from gantry.objects import codec
 from gantry.objects.hvparams import check
 from gantry.objects.instance import Disk
@@ -184,7 +184,7 @@ class Fake(Hypervisor, name="fake"):
             if success:
                 _file(guest).unlink()
             elif found.state == "postmigrate":
-                _write(replace(found, state="running"))
+                raise gone_over(found.spec.name)
 
     # --- devices of a guest that runs ---
 
@@ -256,7 +256,7 @@ class Fake(Hypervisor, name="fake"):
                 raise HypervisorError(detail=f"guest {found.spec.name} has no disk {new.uuid}")
             progress(0.5, f"copying disk {new.uuid}")
             _copy(found.disks[new.uuid], path)
-            exchanged.remember(new)
+            exchanged.remember(new, instead=old.disk)
             later = tuple(replace(item, disk=new) if item is old else item for item in found.spec.disks)
             _write(replace(found, spec=replace(found.spec, disks=later), disks=found.disks | {new.uuid: path}))
 

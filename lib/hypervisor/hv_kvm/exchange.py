@@ -84,7 +84,7 @@ def _go_over(qmp: Qmp, record: Runtime, new: Disk, job: str) -> None:
     qmp.execute("stop")  # QEMU flushes all disks with it, also when the guest stood still before
     faults.point("exchange:halted")
     copying.require(record, copying.jobs(qmp), job)
-    exchanged.remember(new)
+    exchanged.remember(new, instead=old)
     _with(record, new)
     faults.point("exchange:recorded")
     copying.end(qmp, record, job, "job-complete", id=job)

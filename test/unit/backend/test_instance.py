@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Guests and their disks on a node, with fake guests and real files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from gantry.backend import disk as disk_calls
 from gantry.backend import instance, migration
 from gantry.constants import DiskTemplate, HypervisorName
 from gantry.errors import HypervisorError, NotFound, StaleOwner, StorageError
-from gantry.hypervisor import hv_fake
+from gantry.hypervisor import exchanged, hv_fake
 from gantry.objects.instance import Disk, FileLocation
 from gantry.objects.vm import VmDisk, VmSpec
 
@@ -69,6 +70,20 @@ def test_starting_again_starts_once(disk):
     for _ in range(3):
         instance.instance_start(spec=spec(disk), paused=False)
     assert hv_fake.starts(GUEST) == 1
+
+
+def test_a_disk_that_the_guest_has_left_is_not_started_from(disk, tmp_path):
+    """The node was cut off before the master heard that the guest had gone over to another disk."""
+    other = replace(disk, file=FileLocation(path=str(tmp_path / "shared" / "web1" / "disk1")))
+    disk_calls.disk_create(disk=replace(other, uuid=GUEST), owner_epoch=1, wipe=False, progress=quiet)
+    exchanged.remember(other, instead=disk)
+    with pytest.raises(HypervisorError, match=r"out of date: its guest went over from .*disk0 to .*disk1, which has"):
+        instance.instance_start(spec=spec(disk), paused=False)
+    assert not is_open(disk)
+    exchanged.remember(disk, instead=other)  # it went back
+    instance.instance_start(spec=spec(replace(disk, name="data", mode="rw")), paused=False)
+    assert is_open(disk)
+    assert exchanged.known(disk.uuid) is None
 
 
 def test_an_owner_of_before_cannot_start(disk, on):
