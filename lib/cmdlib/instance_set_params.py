@@ -109,6 +109,7 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
             checks.policy(view, new, edited.disks, ignore=op.ignore_ipolicy)
         await self._ask_node(view, guest, new, running)
         await disks.require_space(view, disks.layout_of(config, guest.instance), edited.made)
+        _say_what_stays(view, guest, edited)
         disk_plugs, plugged = await self._plugged(view, owner, new, edited) if hot else (Plugged(), Plugged())
         lines = ([("runtime_memory", op.runtime_mem)] if balloon else []) + [
             *edited.lines, *disk_plugs.lines, *nic_lines, *plugged.lines, *param_lines]
@@ -258,6 +259,14 @@ class InstanceSetParamsUnit(LogicalUnit[InstanceSetParams, Seen], op=InstanceSet
         config = view.config
         env = hookenv.instance_env(config, new, guest.disks) | hookenv.texts(extra)
         return hookenv.hooks(config, "instance-modify", env, of=new, pre=hookenv.nodes_of(config, guest.instance))
+
+
+def _say_what_stays(view: View, guest: steps.Guest, edited: Edited) -> None:
+    """A node that is offline is not asked to remove anything."""
+    for index, disk in edited.removed:
+        for name in view.config.names_of(node for node in disk.nodes if view.config.nodes[node].offline):
+            view.warn(f"{disks.shown(index, disk)} of instance {guest.name} is left on node {name}, which is marked "
+                      "offline; when it is back, gnt-cluster verify names the volumes and they can be removed")
 
 
 def _shown(key: str, value: Any) -> Any:

@@ -67,6 +67,16 @@ def test_remove(kind):
     assert world.orphans() == (set(), set())
 
 
+def test_what_stays_on_a_node_that_is_offline_is_said():
+    world = disk_world(*KINDS["drbd"], active=False, nodes={"n2": {"offline": True}})
+    world.down.add("n2")
+    world.given_up = {"d2"}
+    unit, seen, view = look(InstanceSetParamsUnit, InstanceSetParams, world, instance_name="web1", disks=(REMOVE,))
+    assert any("disk/1" in line and "is left on node node2" in line for line in view.lines)
+    run(world, unit.plan(seen))
+    assert world.config.instance("web1").disks == ("d1",)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_detach_and_attach(kind):
     world = running(kind)
