@@ -63,8 +63,8 @@ def chosen_nodes(config: Config, names: Sequence[str]) -> list[Node]:
 
 
 def _units(config: Config, wanted: str | None) -> list[tuple[str, str]]:
-    """Kind and folder of what the enabled disk templates use, or of the kind that is wanted.  Of LVM it is everything:
-    disks may be in other volume groups than the cluster's.
+    """Kind and folder of what the enabled disk templates use, or of the kind that is wanted.  Of LVM, where the cluster
+    uses it, it is everything: disks may be in other volume groups than the cluster's.
     """
     cluster = config.cluster
     folders = {"file": cluster.file_storage_dir, "sharedfile": cluster.shared_file_storage_dir,
@@ -75,4 +75,5 @@ def _units(config: Config, wanted: str | None) -> list[tuple[str, str]]:
         found = [wanted]
     else:
         found = ["lvm-vg" if template in LVM_TEMPLATES else template for template in cluster.enabled_disk_templates]
-    return [(kind, folders.get(kind, "")) for kind in dict.fromkeys(found) if kind in _LVM or folders.get(kind)]
+    return [(kind, folders.get(kind, "")) for kind in dict.fromkeys(found)
+            if (cluster.volume_group_name if kind in _LVM else folders.get(kind))]
