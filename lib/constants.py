@@ -41,6 +41,10 @@ SHARED_TEMPLATES = frozenset({DiskTemplate.SHAREDFILE, DiskTemplate.DISKLESS, Di
 """Templates whose disks every node of the group can open."""
 
 
+OF_INSTANCE = ":instance"
+"""Parameter of disks as nodes are told of them: the name of their instance.  No provider takes one called so."""
+
+
 class AdminState(StrEnum):
     UP = "up"
     DOWN = "down"

@@ -7,7 +7,7 @@ from typing import Any
 
 from gantry.cmdlib import steps
 from gantry.cmdlib.view import View
-from gantry.constants import DiskTemplate
+from gantry.constants import OF_INSTANCE, DiskTemplate
 from gantry.errors import NotFound, NotUnique, WrongInput, WrongState
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.objects.plan import Call, Step
@@ -85,4 +85,6 @@ def rename(guest: steps.Guest, specs: Sequence[Spec]) -> Step:
 
 
 def _before(disk: Disk, spec: Spec) -> Disk:
-    return replace(disk, lvm=LvmLocation(vg=spec["vg"], lv=spec["adopt"]))
+    """The volume under its own name, nobody's."""
+    params = {key: value for key, value in disk.params.items() if key != OF_INSTANCE}
+    return replace(disk, lvm=LvmLocation(vg=spec["vg"], lv=spec["adopt"]), params=params)

@@ -9,7 +9,7 @@ from typing import Any
 from gantry.cmdlib.view import View
 from gantry.config import effective
 from gantry.config.config import Config
-from gantry.constants import DRBD_META_SIZE, MAX_DISKS, DiskTemplate
+from gantry.constants import DRBD_META_SIZE, MAX_DISKS, OF_INSTANCE, DiskTemplate
 from gantry.errors import NoResources, NotFound, NotUnique, WrongInput, WrongState
 from gantry.objects.instance import Disk, FileLocation, Instance, LvmLocation
 from gantry.utils.units import format_size
@@ -87,7 +87,8 @@ def layout_of(config: Config, instance: Instance) -> Layout:
 
 def annotated(config: Config, instance: Instance, disks: Sequence[Disk]) -> tuple[Disk, ...]:
     """The disks as nodes are told of them: `params` are the effective parameters of their templates, in the group of
-    the primary node, whether each of them has physical volumes of its own there, and for providers whose they are.
+    the primary node, whether each of them has physical volumes of its own there, and whose they are, which LVM and
+    providers keep for people who look there.
     """
     node = config.nodes[instance.primary_node]
     merged = effective.diskparams(config, config.groups[node.group])
@@ -97,8 +98,8 @@ def annotated(config: Config, instance: Instance, disks: Sequence[Disk]) -> tupl
 
 
 def _of(disk: Disk, instance: str) -> Disk:
-    """The providers of external volumes keep the name of the instance."""
-    return disk if disk.ext is None else replace(disk, params={**disk.params, ":instance": instance})
+    """A file has the name of the instance in its path."""
+    return disk if disk.file is not None else replace(disk, params={**disk.params, OF_INSTANCE: instance})
 
 
 def create(view: View, where: Layout, index: int, spec: Mapping[str, Any]) -> Disk:

@@ -66,9 +66,11 @@ class InstanceRenameUnit(LogicalUnit[InstanceRename, Renaming], op=InstanceRenam
         return seen.hooks
 
 
-def _rename(guest: steps.Guest, old: tuple[Disk, ...], new: tuple[Disk, ...]) -> Call:
-    return Call(node=guest.node.uuid, call="disks_rename",
-                args={"disks": codec.encode(old), "new": codec.encode(new)})
+def _rename(guest: steps.Guest, old: tuple[Disk, ...], new: tuple[Disk, ...]) -> Several:
+    """On all nodes that answer: volumes are tagged with the instance's name."""
+    args = {"disks": codec.encode(old), "new": codec.encode(new)}
+    return Several(actions=[Call(node=node.uuid, call="disks_rename", args=args)
+                            for node in (guest.node, *guest.peers)])
 
 
 def _record(guest: steps.Guest) -> Several:

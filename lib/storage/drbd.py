@@ -29,9 +29,9 @@ class DrbdStorage(Mirror, names=("drbd",)):
     def create(self, disk: Disk, *, owner_epoch: int, wipe: bool, progress: Progress) -> None:
         one, before = device.side(disk), lvm_volumes.find()
         data = Wanted(where=one.data, size=disk.size, stripes=disk.params.get("data-stripes", 1),
-                      exclusive=lvm.is_exclusive(disk), spindles=disk.spindles)
+                      exclusive=lvm.is_exclusive(disk), spindles=disk.spindles, origin=lvm.origin(disk))
         meta = Wanted(where=one.meta, size=DRBD_META_SIZE, stripes=disk.params.get("meta-stripes", 1),
-                      exclusive=lvm.is_exclusive(disk))
+                      exclusive=lvm.is_exclusive(disk), origin=lvm.origin(disk))
         try:
             if one.data not in before and one.meta in before:  # metadata of lost data would vouch for the new ones
                 lvm_volumes.remove(one.meta)
@@ -110,6 +110,7 @@ class DrbdStorage(Mirror, names=("drbd",)):
                 raise StorageError(detail=f"the volumes of {one.shown} cannot be renamed while it is up")
             lvm_volumes.rename(one.data, two.data)
             lvm_volumes.rename(one.meta, two.meta)
+        lvm_volumes.belong(lvm.origin(new), two.data, two.meta)
         owner.move_local(disk, new)
 
     def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:

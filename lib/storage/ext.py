@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gantry import paths
+from gantry.constants import OF_INSTANCE
 from gantry.errors import CommandFailed, StorageError
 from gantry.objects.instance import Disk, ExtLocation
 from gantry.storage import ext_providers, lvm_volumes, owner
@@ -22,9 +23,7 @@ from gantry.utils.files import write_atomic
 
 SECONDS = 3600.0
 MIB = 1 << 20
-ORIGIN = ":instance"
-"""Parameter: the name of the disk's instance.  None that a provider takes can be called so."""
-OWN_PARAMETERS = frozenset({"access", "exclusive_storage", ORIGIN})
+OWN_PARAMETERS = frozenset({"access", "exclusive_storage", OF_INSTANCE})
 """Disk parameters of the template that are not the provider's."""
 _LAST_LINES = 20
 
@@ -108,7 +107,7 @@ class ExtStorage(Storage, names=("ext",)):
 
 def _tell(disk: Disk) -> None:
     """Let the provider keep whose volume it is."""
-    _run(disk, "setinfo", {"VOL_METADATA": f"originstname+{disk.params.get(ORIGIN, '')}"})
+    _run(disk, "setinfo", {"VOL_METADATA": f"originstname+{disk.params.get(OF_INSTANCE, '')}"})
 
 
 def _place(disk: Disk) -> ExtLocation:

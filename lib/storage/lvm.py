@@ -7,6 +7,7 @@ when nobody uses them.
 
 from collections.abc import Sequence
 
+from gantry.constants import OF_INSTANCE
 from gantry.errors import StorageError
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.storage import lvm_volumes, owner
@@ -20,7 +21,7 @@ class LvmStorage(Storage, names=("plain",)):
 
     def create(self, disk: Disk, *, owner_epoch: int, wipe: bool, progress: Progress) -> None:
         wanted = Wanted(where=_location(disk), size=disk.size, stripes=disk.params.get("stripes", 1),
-                        exclusive=is_exclusive(disk), spindles=disk.spindles)
+                        exclusive=is_exclusive(disk), spindles=disk.spindles, origin=origin(disk))
         lvm_volumes.make(wanted, wipe=wipe, progress=progress)
         owner.claim_local(disk, epoch=owner_epoch)
         progress(1.0, f"disk of {disk.size} MiB made")
@@ -53,6 +54,7 @@ class LvmStorage(Storage, names=("plain",)):
     def rename(self, disk: Disk, new: Disk) -> None:
         """Also how a volume that exists already is taken over, and given back."""
         lvm_volumes.rename(_location(disk), _location(new))
+        lvm_volumes.belong(origin(new), _location(new))
         owner.move_local(disk, new)
 
     def snapshot(self, disk: Disk, new: Disk, *, size: int, progress: Progress) -> None:
@@ -67,6 +69,11 @@ def snapshot(origin: LvmLocation, new: Disk, size: int, progress: Progress) -> N
 
 def is_exclusive(disk: Disk) -> bool:
     return bool(disk.params.get("exclusive_storage", False))
+
+
+def origin(disk: Disk) -> str:
+    """The name of the disk's instance."""
+    return str(disk.params.get(OF_INSTANCE, ""))
 
 
 def _location(disk: Disk) -> LvmLocation:

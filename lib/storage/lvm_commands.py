@@ -6,7 +6,7 @@ or cleared, which is why whoever makes one clears it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import simplejson
@@ -146,8 +146,9 @@ def activate(where: LvmLocation) -> Argv:
     return ["lvchange", "--quiet", "--activate", "y", path(where)]
 
 
-def drop_tag(where: LvmLocation, tag: str) -> Argv:
-    return ["lvchange", "--quiet", "--deltag", tag, path(where)]
+def tag(where: LvmLocation, *, drop: Iterable[str] = (), add: Iterable[str] = ()) -> Argv:
+    changes = [*(("--deltag", one) for one in sorted(drop)), *(("--addtag", one) for one in sorted(add))]
+    return ["lvchange", "--quiet", *(word for change in changes for word in change), path(where)]
 
 
 def zero(device: str, start: int, length: int) -> Argv:

@@ -2,6 +2,7 @@
 """Logical volumes: what the drivers of plain and mirrored disks do with them.
 
 A volume carries the tag `gantry-new` until it is whole; one that is found with it was left by a crash and is made anew.
+Then it is tagged `originstname+INSTANCE`, for people who look at it with lvs.
 """
 
 import logging
@@ -19,6 +20,7 @@ from gantry.storage.lvm_commands import MIB, Volume
 from gantry.utils import command, retry
 
 NEW = "gantry-new"
+ORIGIN = "originstname+"
 SECONDS = 120.0
 """A change of LVM's metadata may take as long: others hold the group's lock."""
 CHUNK, EDGE = 512 * MIB, 4 * MIB
@@ -32,13 +34,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A volume to be made: `size` in MiB; `exclusive`: on physical volumes of its own, as many as `spindles`."""
+    """A volume to be made: `size` in MiB; `exclusive`: on physical volumes of its own, as many as `spindles`; `origin`:
+    the name of its instance.
+    """
 
     where: LvmLocation
     size: int
     stripes: int = 1
     exclusive: bool = False
     spindles: int | None = None
+    origin: str = ""
 
 
 def device(where: LvmLocation) -> Path:
@@ -73,13 +78,26 @@ def make(wanted: Wanted, *, wipe: bool, progress: Progress) -> None:
         _change(lvm_commands.create(where, wanted.size, stripes=_stripes(wanted), tag=NEW, devices=_devices(wanted)))
         _appeared(where)
         clear(where, wanted.size * MIB, whole=wipe, progress=progress)
-        _change(lvm_commands.drop_tag(where, NEW))
+        _change(lvm_commands.tag(where, drop=[NEW], add=_tags(wanted.origin)))
     except CommandFailed as err:
         _drop_half_made(where)
         raise _no_room_or(err, wanted) from err
     except BaseException:
         _drop_half_made(where)
         raise
+
+
+def belong(origin: str, *places: LvmLocation) -> None:
+    """Tag the volumes as those of this instance, or of none when its name is empty."""
+    present, wanted = find(), _tags(origin)
+    for where in places:
+        own = {tag for tag in present[where].tags if tag.startswith(ORIGIN)} if where in present else wanted
+        if own != wanted:
+            _change(lvm_commands.tag(where, drop=own - wanted, add=wanted - own))
+
+
+def _tags(origin: str) -> set[str]:
+    return {ORIGIN + origin} if origin else set()
 
 
 def clear(where: LvmLocation, size: int, *, whole: bool, progress: Progress) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gantry.backend import volumes
-from gantry.constants import DiskTemplate
+from gantry.constants import OF_INSTANCE, DiskTemplate
 from gantry.errors import CommandFailed, NotFound, StaleOwner, StorageError, WrongInput
 from gantry.objects.instance import Disk, LvmLocation
 from gantry.storage import lvm_commands, lvm_volumes
@@ -246,6 +246,28 @@ def test_a_report_that_comes_with_complaints_counts(driver, programs):
     programs.said = {}
     with pytest.raises(CommandFailed, match="missing PV"):
         driver.status(disk())
+
+
+# --- whose it is ---
+
+def of(instance, **facts):
+    return disk(params={OF_INSTANCE: instance} if instance else {}, **facts)
+
+
+def test_people_see_whose_volume_it_is(driver, node):
+    create(driver, of("web1"))
+    assert node.lvs["xenvg/d1"]["tags"] == ["originstname+web1"]
+    for _ in range(2):
+        driver.rename(of("web1"), of("db1.example.org"))
+        assert node.lvs["xenvg/d1"]["tags"] == ["originstname+db1.example.org"]
+
+
+def test_an_adopted_volume_is_tagged_and_one_that_is_given_back_is_not(driver, node):
+    create(driver, disk(lv="theirs"))
+    driver.rename(of("", lv="theirs"), of("web1"))
+    assert {name: volume["tags"] for name, volume in node.lvs.items()} == {"xenvg/d1": ["originstname+web1"]}
+    driver.rename(of("web1"), of("", lv="theirs"))
+    assert {name: volume["tags"] for name, volume in node.lvs.items()} == {"xenvg/theirs": []}
 
 
 # --- storage units ---

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gantry.constants import DiskTemplate
+from gantry.constants import OF_INSTANCE, DiskTemplate
 from gantry.errors import StaleOwner, StorageError
 from gantry.objects.instance import LvmLocation
 from gantry.storage import drbd_device, drbd_watch
@@ -69,6 +69,15 @@ def test_metadata_of_data_that_are_gone_do_not_vouch_for_new_ones(pair):
         pair.assemble(node, disk)
     with pytest.raises(StorageError, match="Inconsistent"):
         pair.open("node1", disk)
+
+
+def test_people_see_whose_volumes_they_are(pair):
+    disk = pair.make(pair.disk(params={OF_INSTANCE: "web1"}))
+    pair.at("node2").driver.rename(disk, replace(disk, params={OF_INSTANCE: "db1"}))
+    assert {(node, name): tag for node in disk.nodes
+            for name, volume in pair.world.node(pair.root / node)["lvs"].items() for tag in volume["tags"]} == {
+        ("node1", "xenvg/a.disk0_data"): "originstname+web1", ("node1", "xenvg/a.disk0_meta"): "originstname+web1",
+        ("node2", "xenvg/a.disk0_data"): "originstname+db1", ("node2", "xenvg/a.disk0_meta"): "originstname+db1"}
 
 
 def test_data_without_metadata_are_what_is_left_of_a_disk(pair):

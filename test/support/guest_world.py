@@ -279,7 +279,7 @@ class World:
 
     def _disks_rename(self, node, disks, new):
         for old, later in zip(disks, new, strict=True):
-            if self._place(node, old) in self.files:
+            if old.drbd is None and self._place(node, old) in self.files:
                 self.files[self._place(node, later)] = self.files.pop(self._place(node, old))
 
     def _script(self, node, disks, content):

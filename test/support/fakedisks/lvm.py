@@ -155,10 +155,11 @@ def lvrename(node: Json, root: str, argv: list[str]) -> str:
 
 
 def lvchange(node: Json, root: str, argv: list[str]) -> str:
-    given, rest = _options(argv, {"activate", "deltag"})
+    given, rest = _options(argv, {"activate", "deltag", "addtag"})
     volume = _find(node, rest[0])
     if "deltag" in given:
         volume["tags"] = [tag for tag in volume["tags"] if tag != given["deltag"]]
+    volume["tags"] += [given["addtag"]] if "addtag" in given else []
     if given.get("activate") == "y":
         volume["active"] = True
         activate(root, rest[0])

@@ -10,7 +10,7 @@ from gantry.cmdlib.instance_grow_disk import InstanceGrowDiskUnit
 from gantry.cmdlib.instance_query_data import InstanceQueryDataUnit
 from gantry.cmdlib.instance_reinstall import InstanceReinstallUnit
 from gantry.cmdlib.instance_rename import InstanceRenameUnit
-from gantry.constants import DiskTemplate
+from gantry.constants import OF_INSTANCE, DiskTemplate
 from gantry.errors import ExecError, NoResources, NotUnique, WrongInput, WrongState
 from gantry.opcodes.instance import (
     InstanceActivateDisks,
@@ -22,6 +22,7 @@ from gantry.opcodes.instance import (
     InstanceRename,
 )
 from support.cuts import Runner, check_every_cut, fails_and_undoes, run
+from support.disk_world import disk_world, mirrored
 from support.guest_world import UP, World, cluster_config, disk, instance
 from support.view import look, plan_of
 
@@ -51,6 +52,14 @@ def test_rename_takes_the_folder_along(template):
     [(path, file)] = world.files.items()
     assert path.endswith(moved.file.path)
     assert (file.content, file.open_on) == ("renamed from web1", set())
+
+
+def test_volumes_are_told_the_new_name_at_both_ends():
+    world = disk_world(mirrored(), active=False, os="")
+    [first, *_] = plan(InstanceRenameUnit, InstanceRename, world, new_name="db1").steps
+    assert [(call.node, call.call, call.args["new"][0]["params"][OF_INSTANCE]) for call in first.action.actions] == [
+        ("n1", "disks_rename", "db1"), ("n2", "disks_rename", "db1")]
+    assert first.undo.actions[1].args["new"][0]["params"][OF_INSTANCE] == "web1"
 
 
 def test_rename_cut_off_anywhere():
