@@ -102,6 +102,25 @@ def test_a_restriction_holds_for_the_choice_of_another_group():
     assert reply["result"][1] == [["i", "Group other: error No online nodes"]]
 
 
+def test_tags_hold_for_the_choice_of_another_group():
+    """The one group has an instance with the tag on each node."""
+    nodes = {name: node(group=name[0]) for name in ("a1", "b1", "b2", "g1", "g2")}
+    tagged = {"tags": ["role:db"]}
+    there = message(nodes, {"i": guest("a1", template="ext") | tagged, **{
+        f"on-{name}": guest(name, template="ext") | tagged for name in ("b1", "b2")}},
+        type="change-group", instances=["i"], target_groups=[])
+    there["cluster_tags"] = ["htools:iextags:role"]
+    there["nodegroups"] |= {name: there["nodegroups"]["g"] | {"name": name} for name in "ab"}
+    there["nodes"] |= {name: one | {"total_memory": 20000} for name, one in nodes.items() if name[0] == "g"}
+    assert [moved[1] for moved in alloc.answer(there, options=["--no-capacity-checks"])["result"][0]] == ["default"]
+    there["nodes"] = {name: one for name, one in nodes.items() if name[0] != "g"}
+    assert alloc.answer(there, options=["--no-capacity-checks"])["result"][1] == [
+        ["i", "Group b (preferred): No valid allocation solutions, failure reasons: FailTags: 2"]]
+    there["request"]["target_groups"] = ["default"]
+    assert alloc.answer(there)["result"][1] == [
+        ["i", "no groups for evacuation: allowed groups was Just [0], all groups: [a,b]"]]
+
+
 @pytest.mark.parametrize(("order", "template", "memory", "reason"), [
     (1, "plain", 8000, "FailMem"), (-1, "plain", 8000, "FailCPU"), (1, "ext", 8000, "FailMem"),
     (1, "ext", 4000, "FailDisk")])
@@ -128,6 +147,15 @@ def test_what_is_only_to_come_need_not_leave_a_node(coming):
     nodes = {"n0": node(2000), "n1": node(200), "n2": node(200)}
     there = {"i": guest("n0", template="ext", memory=1500) | {"forthcoming": coming}}
     assert alloc.answer(message(nodes, there, **wish("plain", memory=128)))["success"] == coming
+
+
+@pytest.mark.parametrize("coming", [False, True])
+def test_what_is_only_to_come_may_be_where_others_have_its_tags(coming):
+    tagged = {"tags": ["role:db"], "forthcoming": coming}
+    there = {f"on-{name}": guest(name, template="ext") | {"tags": ["role:db"]} for name in NODES}
+    request = message(NODES, there, **wish("plain", **tagged))
+    request["cluster_tags"] = ["htools:iextags:role"]
+    assert alloc.answer(request)["success"] == coming
 
 
 def test_networks_groups_and_restrictions():

@@ -70,7 +70,7 @@ def primary_rules(state: State, index: int, grown: Grown) -> Iterator[Rule]:
                    "unallocated memory less what is reserved", state.unallocated - state.largest[0], memory)
         yield _soft(Fail.FailCPU, after.used_cpus > limits.most_cpus, "virtual CPUs",
                    limits.most_cpus - state.used_cpus, _full(state, amounts.cpus[index]))
-    if state.tag_counts is not None and state.tags.exclusion is not None:
+    if real and state.tag_counts is not None and state.tags.exclusion is not None:
         taken = (state.tags.exclusion[index] * (state.tag_counts > 0)).sum(axis=1)
         yield _soft(Fail.FailTags, taken > 0, "exclusion tags of others", -taken, _full(state, 0.0))
     yield _soft(Fail.FailMem, after.free_memory_forth <= 0, "memory, forthcoming instances counted",

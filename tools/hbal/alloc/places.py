@@ -45,8 +45,8 @@ def amounts_of(instances: Sequence[Instance]) -> Amounts:
                        for one in instances])
 
 
-def append(state: State, instance: Instance) -> int:
-    """Add an instance without tags that is nowhere, in place; its index."""
+def append(state: State, instance: Instance, *, like: int | None = None) -> int:
+    """Add an instance that is nowhere, in place; its index.  It has no tags, or those of the instance `like`."""
     index = len(state.instances)
     more = amounts_of([instance])
     state.amounts = Amounts(**{
@@ -57,13 +57,15 @@ def append(state: State, instance: Instance) -> int:
     state.secondary = np.concatenate([state.secondary, nowhere])
     state.instances = [*state.instances, instance._replace(primary=NO_NODE, secondary=NO_NODE)]
     state.instance_ids = [*state.instance_ids, index]
-    state.tags = _longer(state.tags)
+    state.tags = _longer(state.tags, like)
     return index
 
 
-def _longer(tags: Tags) -> Tags:
+def _longer(tags: Tags, like: int | None) -> Tags:
     def longer(table: Floats | None) -> Floats | None:
-        return None if table is None else np.concatenate([table, np.zeros((1, table.shape[1]))])
+        if table is None:
+            return None
+        return np.concatenate([table, np.zeros((1, table.shape[1])) if like is None else table[like:like + 1]])
 
     if tags.exclusion is None and tags.lacking is None:
         return tags

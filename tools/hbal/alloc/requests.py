@@ -362,14 +362,16 @@ def _moved(state: State, moves: Moves) -> Granted:
 def _change_group(task: Task, request: ChangeGroup) -> Granted:
     state = task.state()
     left = {state.nodes[int(state.primary[index])].group for index in request.instances}
-    everything = range(len(task.data.groups))
-    targets = [group for group in (request.groups or everything) if group not in left]
+    wanted = [group for group in (request.groups or range(len(task.data.groups))) if group not in left]
+    populated = sorted({node.group for node in task.data.nodes})
+    targets = [group for group in wanted if group in populated]
     evacuation = Evacuation(state, task.conditions.ignore_soft_errors)
 
     def move(index: int) -> tuple[int, list[dict[str, Any]]]:
         if not targets:
-            known = ",".join(group.name for group in task.data.groups)
-            raise Stuck(f"no groups for evacuation: allowed groups was Just [], all groups: [{known}]")
+            known = ",".join(task.data.groups[group].name for group in populated)
+            raise Stuck(f"no groups for evacuation: allowed groups was Just [{','.join(map(str, wanted))}], "
+                        f"all groups: [{known}]")
         group = _best_group(task, state, index, targets)
         available = [node for node in range(state.count)
                      if state.nodes[node].group == group and state.limits.online[node]]
@@ -382,7 +384,7 @@ def _best_group(task: Task, state: State, index: int, targets: Sequence[int]) ->
     """The group that a copy of the instance would be allocated in, the instance still being where it is."""
     instance = state.instances[index]
     trial = state.copy()
-    copy = at.append(trial, instance)
+    copy = at.append(trial, instance, like=index)
     request = Allocate(instance, allocate.needed(instance))
     connected, dropped = _connected(task, targets, request)
     solutions: list[tuple[int, allocate.Solution]] = []
