@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from gantry.errors import NotFound
+from gantry.errors import HypervisorError, NotFound
 from gantry.objects.instance import Disk
 from gantry.objects.vm import (
     Console,
@@ -95,7 +95,9 @@ class Hypervisor(ABC):
 
     @abstractmethod
     def finish_source(self, guest: str, *, success: bool) -> None:
-        """End the guest's process here; without `success` let it run on, its disks copied no more."""
+        """End the guest's process here; without `success` let it run on, its disks copied no more.  Raises
+        HypervisorError (`gone_over`) when it runs on the target by now.
+        """
 
     # --- devices of a guest that runs ---
 
@@ -141,6 +143,13 @@ class Hypervisor(ABC):
     @abstractmethod
     def verify(self) -> builtins.list[str]:
         """Sentences about what is wrong with this node's hypervisor; empty when all is well."""
+
+
+def gone_over(guest: str) -> HypervisorError:
+    """Of a guest that is to go on at the source, where only what it knew before is left."""
+    return HypervisorError(detail=f"guest {guest} has gone over to the other node, where it may have written to its "
+                                  "disks since; it does not go on here. When it does not run there any more, end what "
+                                  "is left of it here and start it again")
 
 
 def load(name: str) -> Hypervisor:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gantry.errors import HypervisorError
-from gantry.hypervisor.base import Progress
+from gantry.hypervisor.base import Progress, gone_over
 from gantry.hypervisor.hv_kvm import cmdline, copying, launch, movekey, runtime, transfer
 from gantry.hypervisor.hv_kvm.qmp import Qmp
 from gantry.hypervisor.hv_kvm.runtime import Phase, Runtime
@@ -147,8 +147,11 @@ def arrived(record: Runtime) -> bool:
 
 
 def resume(record: Runtime) -> None:
-    """The target does not have the guest: it runs on at the source."""
-    _stop_sending(record)
+    """The guest runs on at the source, unless the target has taken it: then raises HypervisorError."""
+    found = _stop_sending(record)
+    with launch.talk(record) as qmp:
+        if found.status == "completed" and qmp.execute("query-status")["status"] == "postmigrate":
+            raise gone_over(record.spec.name)
     _stay(record)
 
 
