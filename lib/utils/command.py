@@ -107,7 +107,9 @@ class Stream:
         if out is None or out.closed:
             clock.SYSTEM.sleep(seconds)
             return ""
-        if not select.select([out], [], [], seconds)[0]:
+        ready = select.poll()  # select(2) cannot take the higher numbers that a daemon's files may have
+        ready.register(out, select.POLLIN)
+        if not ready.poll(seconds * 1000):
             return ""
         text = os.read(out.fileno(), 1 << 16)
         if not text:

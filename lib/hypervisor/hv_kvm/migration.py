@@ -5,7 +5,8 @@ does not have the key of this one move (`movekey`) is not let in.
 The disks are seen by both nodes, or the source copies them before (`transfer`).
 
 QEMU itself guarantees the one thing that matters: the source's guest stops before the target's starts, and goes
-on when the transfer fails before that.  Disks are opened by the target without locks and taken over at the end.
+on when the target does not say that it has taken it.  Disks are opened by the target without locks and taken over at
+the end.
 
 Under software emulation the guest is stopped before it is sent: QEMU before 9.0 misses writes then (its TLB is not
 told that pages were sent), and what arrives is a guest with damaged memory.

@@ -18,6 +18,15 @@ def test_what_it_prints_comes_as_it_is_printed() -> None:
         assert stream.wait(0.01) == ""
 
 
+def test_a_daemon_with_many_connections_hears_it_too() -> None:
+    """Select(2) knows the first 1024 descriptors only."""
+    code = ("import os, resource, sys\nfrom gantry.utils import command\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+            "kept = [os.open('/dev/null', os.O_RDONLY) for _ in range(1100)]\n"
+            "with command.watch(['echo', 'one']) as stream:\n    print(stream.wait(10), stream.wait(0.01), end='')\n")
+    assert command.run([sys.executable, "-c", code], seconds=30).stdout == "one\n "
+
+
 def test_it_is_ended_with_the_block() -> None:
     with command.watch(["sh", "-c", "echo $$; exec sleep 60"]) as stream:
         pid = int(stream.wait(10))
