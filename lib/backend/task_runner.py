@@ -66,8 +66,11 @@ def main() -> int:
     _be_called(SERVER)
     heard, told = os.pipe()
     os.set_blocking(told, False)
+    news = select.poll()  # select(2) cannot take the number that the link may have in a daemon with many files
+    for handle in (link.fileno(), heard):
+        news.register(handle, select.POLLIN)
     while True:
-        ready = select.select([link.fileno(), heard], [], [], idle)[0]
+        ready = [handle for handle, _ in news.poll(idle * 1000)]
         if heard in ready:
             _import(os.read(heard, _LONGEST).decode().split())
             continue

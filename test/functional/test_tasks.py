@@ -2,6 +2,7 @@
 """Node tasks as real processes: they are started once, tell how far they are, outlive their starter, can be ended."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -106,6 +107,20 @@ def test_a_server_that_is_not_needed_ends(root, monkeypatch):
     assert ended("7.0.3").state == "done"
     (root / "go-on").touch()
     assert ended().state == "done"
+
+
+def test_a_daemon_with_many_connections_starts_tasks_too(root):
+    """Select(2) knows the first 1024 descriptors only."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    kept = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        start("nothing")
+        assert ended().state == "done"
+    finally:
+        for handle in kept:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_its_progress_is_seen(root):
