@@ -22,17 +22,16 @@ class JobArchived(JobLost):
 
 
 def submit(ctx: Context, ops: Sequence[Op]) -> int:
-    """The id of the new job."""
-    return int(ctx.call("SubmitJob", list(ops)))
+    """The id of the new job; with --print-jobid it is shown as well."""
+    job = int(ctx.call("SubmitJob", list(ops)))
+    if ctx.option("print_jobid"):
+        output.line(str(job), now=True)
+    return job
 
 
 def run(ctx: Context, op: Op) -> Any:
     """The result of one opcode, whose job's log is shown while it runs."""
-    job = submit(ctx, [op])
-    if ctx.option("print_jobid"):
-        output.line(str(job))
-        output.flush()
-    return follow(ctx, job)[-1]
+    return follow(ctx, submit(ctx, [op]))[-1]
 
 
 def run_or_submit(ctx: Context, op: Op) -> tuple[bool, Any]:

@@ -68,6 +68,14 @@ def test_a_job_is_followed_and_silent_otherwise(luxi: FakeLuxi, capsys: pytest.C
     assert not said.err
 
 
+def test_the_id_of_a_job_that_is_not_waited_for(luxi: FakeLuxi, capsys: pytest.CaptureFixture[str]) -> None:
+    """`job=$(gnt-instance migrate -f --submit --print-jobid web)`"""
+    assert run(luxi, "gnt-instance", "migrate", "-f", "--submit", "--print-jobid", WEB) == 0
+    said = capsys.readouterr()
+    [number] = said.out.splitlines()
+    assert said.err == f"JobID: {number}\n"
+
+
 def test_submit_print_jobid_priority_dry_run(luxi: FakeLuxi, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(luxi, "gnt-group", "remove", "--submit", "--priority=low", "--dry-run", "g") == 0
     assert capsys.readouterr().err == "JobID: 1\n"
