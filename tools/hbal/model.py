@@ -270,6 +270,14 @@ class ClusterData(_Cluster):
         """Those whose primary node is in the group."""
         return [index for index, instance in enumerate(self.instances) if self.nodes[instance.primary].group == group]
 
+    def part(self, group: int) -> "ClusterData":
+        """The cluster with the nodes and instances of one group only (and nodes elsewhere that these need)."""
+        instances = [self.instances[index] for index in self.instances_of(group)]
+        kept = sorted({*self.nodes_of(group), *(one.secondary for one in instances)} - {NO_NODE})
+        place = {node: index for index, node in enumerate(kept)} | {NO_NODE: NO_NODE}
+        return self._replace(nodes=tuple(self.nodes[node] for node in kept), instances=tuple(
+            one._replace(primary=place[one.primary], secondary=place[one.secondary]) for one in instances))
+
     def is_split(self, instance: Instance) -> bool:
         """Whether its nodes are in different groups."""
         return (instance.secondary != NO_NODE

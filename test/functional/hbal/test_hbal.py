@@ -76,6 +76,16 @@ def test_the_solution_is_not_improved_again(run: Run, tmp_path: Path) -> None:
     assert length(out) == 0
 
 
+def test_the_state_after_is_that_of_the_group(run: Run, tmp_path: Path) -> None:
+    """It can be balanced again without naming the group."""
+    _, _, err = run("-t", TWO, "-G", "group-01", "-S", str(tmp_path / "state"), "-e", "-1")
+    assert "state.balanced" in err
+    code, out, _ = run("-t", str(tmp_path / "state.balanced"), "-l", "0")
+    assert (code, "Selected node group: group-01\n" in out) == (0, True)
+    assert len(text.load(str(tmp_path / "state.original")).groups) == 2
+    assert len(text.load(str(tmp_path / "state.original")).nodes) == 4
+
+
 def test_commands_in_a_file(run: Run, tmp_path: Path, golden: Golden) -> None:
     path = tmp_path / "moves.sh"
     _, out, _ = run("-t", UNBALANCED, f"-C{path}", "-l", "3")

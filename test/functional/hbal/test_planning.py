@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,11 +68,19 @@ def test_the_original_says_the_same(run: Run, name: str, program: str, argv: lis
 
 
 def test_states_are_saved(run: Run, tmp_path: Path) -> None:
-    for program, argv, suffixes in (
-            ("hspace", ["-t", MIXED, "--disk-template", "plain", "-l", "1", *SMALL], ("tiered", "standard")),
-            ("hroller", ["-t", MIXED], ("original",)), ("hsqueeze", ["-t", EXTERNAL], ("original", "squeezed")),
-            ("hail", [REQUEST], ("pre-ialloc", "post-ialloc"))):
-        assert run(program, *argv, "-S", str(tmp_path / program))[0] == 0
+    for program, argv, suffixes, whens in (
+            ("hspace", ["-t", MIXED, "--disk-template", "plain", "-l", "1", *SMALL], ("tiered", "standard"),
+             ("after tiered allocation", "after standard allocation")),
+            ("hroller", ["-t", MIXED], ("original",), ("before hroller run",)),
+            ("hsqueeze", ["-t", EXTERNAL], ("original", "squeezed"), ("before hsqueeze run", "after hsqueeze run")),
+            ("hsqueeze", ["-t", EXTERNAL, "--minimal-resources", "100"], ("original", "squeezed"),
+             ("before hsqueeze run", "after hsqueeze expansion")),
+            ("hail", [REQUEST], ("pre-ialloc", "post-ialloc"),
+             ("before iallocator run", "after iallocator run"))):
+        code, _, err = run(program, *argv, "-S", str(tmp_path / program))
+        assert code == 0
+        assert re.findall(r"The cluster state (.*) has been written to file '.*/(.*)'", err) == [
+            (when, f"{program}.{suffix}") for when, suffix in zip(whens, suffixes, strict=True)]
         for suffix in suffixes:
             saved = str(tmp_path / f"{program}.{suffix}")
             assert run("hinfo", "-t", saved)[0] == 0, saved

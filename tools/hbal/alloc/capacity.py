@@ -100,8 +100,8 @@ class Space:
             self.rules.accept_errors or (self.rules.independent_groups and self.pool))
 
     def instance(self, spec: Spec, number: int) -> Instance:
-        disk = Disk(spec.disk, spec.spindle_use if self.exclusive else None)
-        return Instance(f"new-{number}", spec.memory, spec.disk, (disk,), spec.cpus, Status.RUNNING,
+        disks = (Disk(spec.disk, spec.spindle_use),)
+        return Instance(f"new-{number}", spec.memory, spec.disk, disks, spec.cpus, Status.RUNNING,
                         auto_balance=True, primary=NO_NODE, secondary=NO_NODE, template=self.rules.template,
                         spindle_use=self.rules.spindle_use, alias=f"new-{number}")
 

@@ -47,8 +47,8 @@ def reply(options: Options, arguments: Sequence[str]) -> int:
 
     answer, after = written(task)
     final = task.data if after is None else applied(after)
-    _save(final, "post", "after", options)
     _show("Final", final, options)
+    _save(final, "post", "after", options)
     sentence, _, reasons = answer["info"].partition("\n")
     if reasons:
         print(reasons, file=sys.stderr)

@@ -282,7 +282,7 @@ def commands(found: Result | None, options: Options) -> None:
 def last(before: Before, after: Before, options: Options) -> None:
     """What is printed and saved once the search is over."""
     if options.save is not None:
-        _save(after.data, f"{options.save}.balanced", "after")
+        _save(after.data.part(after.group), f"{options.save}.balanced", "after")
     sys.stdout.flush()
     _lists("Final", after.data, after.group, after.nodes, options)
     if options.verbosity > 3:

@@ -132,4 +132,4 @@ def _save(data: ClusterData, prefix: str) -> None:
         text.save(data, path)
     except OSError as err:
         raise Error(f"Cannot write the state of the cluster to '{path}': {err.strerror}") from err
-    print(f"The cluster state original has been written to file '{path}'", file=sys.stderr)
+    print(f"The cluster state before hroller run has been written to file '{path}'", file=sys.stderr)

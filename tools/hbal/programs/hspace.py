@@ -279,8 +279,9 @@ def _after(kind: str, filled: "Filled", options: Options) -> None:
 
 
 def _map(kind: str, data: ClusterData, filled: "Filled") -> None:
+    exclusive = filled.state.limits.any_exclusive
     rows = [[one.name, data.nodes[one.primary].name, data.nodes[one.secondary].name if one.secondary >= 0 else "",
-             str(one.memory), str(one.disk), str(one.vcpus), "" if one.spindles is None else str(one.spindles)]
+             str(one.memory), str(one.disk), str(one.vcpus), str(one.spindles) if exclusive else ""]
             for one in data.instances[len(data.instances) - len(filled.specs):]]
     print(f"{kind} allocation map", file=sys.stderr)
     if rows:

@@ -40,7 +40,7 @@ def squeeze(options: Options, arguments: Sequence[str]) -> int:
     if loud:
         print(f"Offline candidates: {','.join(_names(data, leaving))}")
         print(f"Online candidates: {','.join(_names(data, coming))}")
-    _save(data, "original", options)
+    _save(data, "original", "before hsqueeze run", options)
     online, suffices = not core.roomy(build(data), options.minimal_resources), True
     if online:
         outcome, suffices = core.to_online(data, coming, options.minimal_resources)
@@ -57,7 +57,8 @@ def squeeze(options: Options, arguments: Sequence[str]) -> int:
     _commands(data, outcome, options, online=online)
     from hbal.core.after import applied
 
-    _save(applied(outcome.state), "squeezed", options)
+    done = "expansion" if online else "run" if outcome.nodes else "doing nothing"
+    _save(applied(outcome.state), "squeezed", f"after hsqueeze {done}", options)
     if options.execute and (outcome.nodes or outcome.steps):
         _execute(data, outcome, options, online=online)
     return 0
@@ -67,7 +68,7 @@ def _names(data: ClusterData, nodes: Sequence[int]) -> list[str]:
     return [data.nodes[node].name for node in nodes]
 
 
-def _save(data: ClusterData, suffix: str, options: Options) -> None:
+def _save(data: ClusterData, suffix: str, when: str, options: Options) -> None:
     if options.save is None:
         return
     path = f"{options.save}.{suffix}"
@@ -76,7 +77,7 @@ def _save(data: ClusterData, suffix: str, options: Options) -> None:
     except OSError as err:
         raise Error(f"Cannot write the state of the cluster to '{path}': {err.strerror}") from err
     sys.stdout.flush()
-    print(f"The cluster state {suffix} has been written to file '{path}'", file=sys.stderr)
+    print(f"The cluster state {when} has been written to file '{path}'", file=sys.stderr)
 
 
 def _commands(data: ClusterData, outcome: "Outcome", options: Options, *, online: bool) -> None:
