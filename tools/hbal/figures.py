@@ -169,11 +169,11 @@ def _location_score(data: ClusterData, instance: Instance) -> int:
 
 
 def metrics(data: ClusterData, nodes: Sequence[NodeFigures]) -> tuple[float, ...]:
-    """The values of METRICS over these nodes; all zero where none is online."""
+    """The values of METRICS over these nodes; none where no node is online."""
     on = [one for one in nodes if not one.node.offline]
     off = [one for one in nodes if one.node.offline]
     if not on:
-        return (0.0,) * len(METRICS)
+        return ()
     tagged = [one for one in on if one.exclusion]
     return (
         deviation(one.free_memory_part for one in on),
@@ -221,8 +221,8 @@ def deviation(values: Iterable[float]) -> float:
 
 
 def score(values: Sequence[float]) -> float:
-    """What the metrics come to."""
-    return sum((weight * value for (_, weight), value in zip(METRICS, values, strict=True)), 0.0)
+    """What the metrics come to; 0 without any."""
+    return sum((weight * value for (_, weight), value in zip(METRICS, values, strict=bool(values))), 0.0)
 
 
 def n1_optimum(nodes: Sequence[NodeFigures]) -> float:

@@ -61,10 +61,10 @@ def table(prefix: str, rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -
 
 
 def coefficients(values: Sequence[float], prefix: str = "  ") -> str:
-    """The table of metrics, without the newline at its end."""
+    """The table of metrics, without the newline at its end; the header alone without values."""
     rows = [("Field", "Value", "Weight")]
     rows += [(name, fixed(value, 8), f"x{fixed(weight, 2)}")
-             for (name, weight), value in zip(METRICS, values, strict=True)]
+             for (name, weight), value in zip(METRICS, values, strict=bool(values))]
     return table(prefix, rows, (False, True, True)).removesuffix("\n")
 
 

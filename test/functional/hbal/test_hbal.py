@@ -137,6 +137,7 @@ def test_a_group_that_is_not_n1_safe(run: Run) -> None:
     (["-O", "nowhere"], 1, "Error: wrong node name(s) set as offline: nowhere\n"),
     (["-X", "-l", "0"], 1, "Error: hbal: Execution of commands possible only on LUXI\n"),
     (["--select-instances", "nothing"], 1, 'Unknown instance(s): ["nothing"]'),
+    (["-U", "/nowhere", "--ignore-dynu"], 1, "Error: cannot read utilisation data from /nowhere: No such file"),
     (["--explain", "nothing"], 1, 'Error: Unknown instance(s): ["nothing"]: no instance of group group1 has this'),
     (["--priority", "urgent"], 1, "Error while parsing command line arguments:\nUnknown priority"),
     (["--method", "luck"], 1, "Error while parsing command line arguments:\nUnknown method"),

@@ -69,6 +69,15 @@ def test_hcheck_of_a_cluster_that_balancing_mends(run: Run, tmp_path: Path) -> N
     assert "HCHECK_INIT_GROUP_0_SCORE" not in keys
 
 
+def test_hinfo_of_groups_without_nodes_and_of_nodes_that_are_all_offline(run: Run, tmp_path: Path) -> None:
+    """They are in no table, and have no values to show."""
+    (tmp_path / "off").write_text("e|v|preferred||\ng|u|preferred||\n\nn1|4096|0|4096|9|9|4|Y|u|1||N|0|1|1.0\n\n\n\n")
+    code, out, _ = run("hinfo", "-v", "-t", str(tmp_path / "off"))
+    assert code == 0
+    assert "Cluster coefficients:\n   Field Value Weight\nCluster score: 0.00000000\n" in out
+    assert [line.split()[0] for line in out.splitlines() if line.endswith(" True 0.00000000")] == ["g"]
+
+
 def test_an_empty_cluster(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n" * 5)
     code, out, _ = run("hinfo", "-v", "-t", str(tmp_path / "empty"))

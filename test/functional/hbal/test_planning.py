@@ -109,6 +109,11 @@ def test_a_cluster_without_nodes_to_allocate_on(run: Run, spec: str, template: s
     assert out.startswith("The cluster has ")
 
 
+def test_several_masters(run: Run, tmp_path: Path) -> None:
+    path = cluster(tmp_path, "n1|9|0|9|9|9|M n2|9|0|9|9|9|N n3|9|0|9|9|9|M", "")
+    assert run("hroller", "-f", "-t", path) == (1, "", 'Error: Found more than one master node: ["n1","n3"]\n')
+
+
 def test_a_group_that_there_is_not(run: Run) -> None:
     code, _, err = run("hroller", "-t", MIXED, "-G", "nowhere")
     assert (code, err) == (1, "Node group nowhere not found. Node group list is:\n  group-00\nError: Aborting.\n")

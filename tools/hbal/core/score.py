@@ -130,12 +130,12 @@ def deviations(values: Floats) -> Floats:
 
 
 def components(state: State) -> list[float]:
-    """The value of each metric, in the order of METRICS; all 0 without online nodes."""
+    """The value of each metric, in the order of METRICS; none without online nodes."""
     values = [0.0] * len(METRICS)
     online = state.limits.online[:-1]
     every = bool(online.all())
     if not online.any():
-        return values
+        return []
     of_parts = parts(state) if every else parts(state)[:, online]
     with np.errstate(invalid="ignore", over="ignore"):
         spread = deviations(of_parts).tolist()
@@ -155,9 +155,9 @@ def components(state: State) -> list[float]:
 
 
 def total(values: Sequence[float]) -> float:
-    """The score that values of METRICS make."""
+    """The score that values of METRICS make; 0 without any."""
     found = 0.0
-    for weight, value in zip(WEIGHTS, values, strict=True):
+    for weight, value in zip(WEIGHTS, values, strict=bool(values)):
         found += weight * value
     return found
 

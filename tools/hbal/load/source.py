@@ -39,7 +39,7 @@ def read(options: Options) -> ClusterData:
 def finish(data: ClusterData, options: Options) -> ClusterData:
     """Loaded data, ready to work on."""
     loads = {}
-    if options.dynu_file is not None and not options.ignore_dynu:
+    if options.dynu_file is not None:
         from hbal.load import dynutil
         loads = dynutil.load(options.dynu_file)
     prepared = prepare(data, Wishes(

@@ -64,6 +64,8 @@ def _groups(data: ClusterData, nodes: Sequence[figures.NodeFigures]) -> str:
         counts[data.nodes[instance.primary].group] += 1
     for index, group in enumerate(data.groups):
         own = [one for one in nodes if one.node.group == index]
+        if not own:
+            continue
         bad, unsafe = figures.failing(own)
         rows.append((group.name, str(len(own)), str(counts[index]), str(len(bad)), str(len(unsafe)),
                      str(not bad), output.fixed(figures.score(figures.metrics(data, own)), 8)))

@@ -49,7 +49,8 @@ def plan(options: Options, arguments: Sequence[str]) -> int:
 def _master(data: ClusterData, *, force: bool) -> int | None:
     masters = [index for index, node in enumerate(data.nodes) if node.master]
     if len(masters) > 1:
-        raise Error("Found more than one master node")
+        names = ",".join(f'"{data.nodes[index].name}"' for index in masters)
+        raise Error(f"Found more than one master node: [{names}]")
     if masters:
         return masters[0]
     if not force:
