@@ -15,11 +15,14 @@ ENDING = ("version", "help", "help-completion")
 
 
 class Program(NamedTuple):
-    """A program: its name, its options (`names` as in the option table), and whether it takes arguments."""
+    """A program: its name, its options (`names` as in the option table), and whether it takes arguments; `complete`
+    says to a shell's completion what they are, at least and at most how many.
+    """
 
     name: str
     names: tuple[str, ...]
     arguments: bool = False
+    complete: str = ""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -88,4 +91,4 @@ def _answer(program: Program, asked: Sequence[str]) -> str:
         return (f"{program.name} (ganeti) version {RELEASE}\n"
                 f"compiled with {platform.python_implementation().lower()} {platform.python_version()}\n"
                 f"running on {sys.platform} {platform.machine()}")
-    return completion(program.options)
+    return "\n".join(filter(None, (completion(program.options), program.complete)))

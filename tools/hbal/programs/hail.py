@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PROGRAM = Program("hail", (
     "print-nodes", "save", "text-data", "simulate", "verbose", "ignore-dynu", "ignore-soft-errors",
-    "no-capacity-checks", "restrict-allocation-to", "mond", "mond-xen", "static-kvm-node-memory"), arguments=True)
+    "no-capacity-checks", "restrict-allocation-to", "mond", "mond-xen", "static-kvm-node-memory"), arguments=True,
+    complete="file 1 1")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,8 @@ from hbal.model import ClusterData
 from hbal.programs.common import Program, run
 
 PROGRAM = Program("hscan", (
-    "print-nodes", "output-dir", "luxi", "verbose", "no-headers", "static-kvm-node-memory"), arguments=True)
+    "print-nodes", "output-dir", "luxi", "verbose", "no-headers", "static-kvm-node-memory"), arguments=True,
+    complete="host 0 none")
 LOCAL = "LOCAL"
 FAILED = 2
 HEADERS = ("Nodes", "Inst", "BNode", "BInst", "t_mem", "f_mem", "t_disk", "f_disk", "Score")
