@@ -44,7 +44,8 @@ class End:
 
     @property
     def connected(self) -> bool:
-        return self.connection == "Connected"
+        """Both ends talk, and the peer has said what its disk is: that comes a moment later."""
+        return self.connection == "Connected" and self.peer_disk != "DUnknown"
 
     @property
     def syncing(self) -> bool:
@@ -197,6 +198,8 @@ def _of_peer(end: End, reason: str) -> str:
                 "gnt-instance replace-disks -s the primary's data replace the secondary's")
     if end.alone:
         return f"it stands alone{': ' + reason if reason else ''}; connect it with gnt-instance activate-disks"
+    if end.connection == "Connected" and not end.connected:
+        return "it has only just met its peer, and does not know yet what that has"
     if not end.connected:
         return (f"it has no connection to its peer ({end.connection}): look whether the other node is up and the "
                 "replication network works")

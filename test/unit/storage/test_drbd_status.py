@@ -62,6 +62,14 @@ def test_a_good_end_whose_peer_is_away_is_degraded() -> None:
     assert drbd_status.judge(end, 0).status == "degraded"
 
 
+def test_ends_are_connected_once_the_peer_has_said_what_it_has() -> None:
+    """Taken for connected before, an old secondary that was to be filled anew was said to have no peer to fill it."""
+    met = replace(recorded("diskless"), peer_disk="DUnknown")
+    assert recorded("diskless").connected
+    assert not met.connected
+    assert "only just met" in drbd_status.judge(met, 0).problem
+
+
 @pytest.mark.parametrize("end", [replace(recorded("ok"), connection=word) for word in ("StandAlone", "Connecting")])
 def test_a_split_brain_is_told_with_what_to_do(end: End) -> None:
     problem = drbd_status.judge(end, 0, reason=SPLIT).problem
