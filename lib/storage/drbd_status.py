@@ -198,10 +198,9 @@ def _of_peer(end: End, reason: str) -> str:
                 "gnt-instance replace-disks -s the primary's data replace the secondary's")
     if end.alone:
         return f"it stands alone{': ' + reason if reason else ''}; connect it with gnt-instance activate-disks"
-    if end.connection == "Connected" and not end.connected:
-        return "it has only just met its peer, and does not know yet what that has"
     if not end.connected:
-        return (f"it has no connection to its peer ({end.connection}): look whether the other node is up and the "
+        return ("it has only just met its peer, and does not know yet what that has" if end.connection == "Connected" else
+                f"it has no connection to its peer ({end.connection}): look whether the other node is up and the "
                 "replication network works")
     if end.peer_disk == "Diskless":
         return "the peer has no disk: " + _ANEW.format(whose="the other")
