@@ -199,7 +199,8 @@ def _of_peer(end: End, reason: str) -> str:
     if end.alone:
         return f"it stands alone{': ' + reason if reason else ''}; connect it with gnt-instance activate-disks"
     if not end.connected:
-        return ("it has only just met its peer, and does not know yet what that has" if end.connection == "Connected" else
+        return ("it has only just met its peer, and does not know yet what that has"
+                if end.connection == "Connected" else
                 f"it has no connection to its peer ({end.connection}): look whether the other node is up and the "
                 "replication network works")
     if end.peer_disk == "Diskless":
