@@ -21,6 +21,8 @@ from qa.work import QaError
 
 PORTS = 12
 MAGIC = b"\xffQA:"
+HEARD_SECONDS = 15.0
+"""A port that nobody answers at for so long is passed over."""
 Listener = Callable[[bytes, bytes], None]
 """Gets the kind (b"o", b"e" or b"x") and data of each piece of output."""
 _HEAD = struct.Struct(">cI")
@@ -45,22 +47,47 @@ class Call:
     """A program running on a machine.  Closing it ends the program."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._name = name
-        self._lock = _free_port(folder, name)
+        self._folder, self._name = folder, name
+        self._connect()
+
+    def _connect(self) -> None:
+        self._lock, self._buffer = _free_port(self._folder, self._name), b""
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             self._socket.connect(self._lock.name.removesuffix(".lock"))
         except OSError as err:
             self.close()
-            raise NoAnswer(f"{name} is not running: {err}") from err
-        self._buffer = b""
+            raise NoAnswer(f"{self._name} is not running: {err}") from err
 
     def start(self, argv: Sequence[str], *, stdin: bytes = b"", seconds: float) -> None:
         """Ask for the program and wait until it was started."""
+        end = time.monotonic() + seconds
+        self._find_heard_port(end)
+        self._ask(argv, stdin, end)
+
+    def _find_heard_port(self, end: float) -> None:
+        """Another port where nobody listens: a machine may not be told that one was opened again (QEMU drops the news
+        when the machine has not taken earlier ones yet).
+        """
+        while True:
+            try:
+                self._ask([], b"", min(end, time.monotonic() + HEARD_SECONDS))
+            except NoAnswer:
+                if time.monotonic() > end:
+                    raise
+                self._change_port()
+            else:
+                return
+
+    def _change_port(self) -> None:
+        """The present one is held meanwhile, so it is another."""
+        with contextlib.closing(self._lock), contextlib.closing(self._socket):
+            self._connect()
+
+    def _ask(self, argv: Sequence[str], stdin: bytes, end: float) -> None:
         token = secrets.token_hex(8)
         request = {"token": token, "argv": list(argv), "stdin": len(stdin)}
-        sign = MAGIC + token.encode()
-        end = time.monotonic() + seconds
+        sign, seconds = MAGIC + token.encode(), max(0.01, end - time.monotonic())
         try:
             self._socket.settimeout(seconds)
             self._socket.sendall(b"\n" + json.dumps(request).encode() + b"\n" + stdin)

@@ -42,10 +42,11 @@ class Node:
     def _serve(self):
         connection, _ = self._server.accept()
         with connection, connection.makefile("rb") as lines:
-            assert lines.readline() == b"\n"
-            self.request = json.loads(lines.readline())
-            self.stdin = lines.read(self.request["stdin"])
-            connection.sendall(b"o\0\0\0\5old answer" + shell.MAGIC + self.request["token"].encode())
+            while not (self.request and self.request["argv"]):  # the first one asks whether anybody listens
+                assert lines.readline() == b"\n"
+                self.request = json.loads(lines.readline())
+                self.stdin = lines.read(self.request["stdin"])
+                connection.sendall(b"o\0\0\0\5old answer" + shell.MAGIC + self.request["token"].encode())
             for kind, data in self._frames:
                 connection.sendall(kind + struct.pack(">I", len(data)) + data)
 
@@ -80,6 +81,18 @@ def test_a_machine_that_ends_in_the_middle_is_told_from_one_that_fails(node, tmp
     node((b"o", b"begun"))
     with pytest.raises(shell.NoAnswer, match="node1 ended"):
         shell.run(tmp_path, "node1", ["true"], seconds=20)
+
+
+def test_a_port_where_nobody_listens_is_passed_over(node, tmp_path, monkeypatch):
+    monkeypatch.setattr(shell, "PORTS", 2)
+    monkeypatch.setattr(shell, "HEARD_SECONDS", 0.2)
+    monkeypatch.setattr(shell.random, "sample", lambda ports, count: list(reversed(ports)))
+    answering = node((b"x", b"0"))
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(shell.port_socket(tmp_path, "node1", 1)))
+        deaf.listen()
+        assert shell.run(tmp_path, "node1", ["true"], seconds=20).status == 0
+    assert answering.request["argv"] == ["true"]
 
 
 def test_a_call_that_is_closed_while_a_thread_reads_it_lets_go_of_its_port(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@
 A port serves one request at a time: a line of JSON {token, argv, stdin: length}, then that many bytes.  The answer
 starts with MAGIC and the token (what comes before belongs to somebody who hung up), then frames of kind, length
 and data: b"o" and b"e" for the program's output, b"x" with its exit status at the end.  Hanging up ends the program.
+Without `argv` that is all of the answer: the port is heard.
 """
 
 import contextlib
@@ -87,6 +88,8 @@ def serve(port: Port) -> None:
     request = json.loads(line)
     stdin = port.receive(request["stdin"])
     port.send(MAGIC + request["token"].encode())
+    if not request["argv"]:
+        return
     env = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", **login_settings()}
     try:
         process = subprocess.Popen(request["argv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
