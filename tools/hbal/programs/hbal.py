@@ -2,6 +2,7 @@
 """hbal: balance a group of nodes.  Prints the steps as they are found; numpy is loaded when there is to search."""
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -213,10 +214,14 @@ def search(before: Before, options: Options) -> Result:
 
 
 class StepLine:
-    """Prints steps in columns."""
+    """Prints steps in columns, as soon as they are found; a reader is woken ten times a second at most."""
+
+    PAUSE_SECONDS = 0.1
 
     def __init__(self, state: "State") -> None:
         self.state = state
+        self.due = 0.0
+        """When a reader is to see what was printed."""
         self.name = max((len(one.alias) for one in state.instances), default=0)
         self.place = 2 * max((len(node.alias) for node in state.nodes), default=0) + 1
 
@@ -224,10 +229,12 @@ class StepLine:
         from hbal.core.moves import written
 
         state, target = self.state, step.move.target
-        moves = written(step.move, state.nodes[target].alias if target >= 0 else "")
+        moves, now = written(step.move, state.nodes[target].alias if target >= 0 else ""), time.monotonic()
         print(f"  {number:3d}. {state.instances[step.move.instance].alias:<{self.name}} "
               f"{self._at(step.old):<{self.place}} => {self._at(step.new):<{self.place}} "
-              f"{output.fixed(step.score, 8):>12} a={moves}", flush=True)
+              f"{output.fixed(step.score, 8):>12} a={moves}", flush=now >= self.due)
+        if now >= self.due:
+            self.due = now + self.PAUSE_SECONDS
 
     def _at(self, nodes: tuple[int, int]) -> str:
         return ":".join(self.state.nodes[node].alias for node in nodes if node < self.state.count)
