@@ -101,16 +101,23 @@ def end(qmp: Qmp, record: Runtime, name: str, command: str, **arguments: object)
 
 
 def abandon(qmp: Qmp, name: str) -> None:
-    """End a job whatever it does; the guest stays on what it copied from, unless it was exchanged already."""
+    """End a job whatever it does; the guest stays on what it copied from, unless it was exchanged already.
+
+    It is cancelled once: QEMU may crash when that is repeated while the job is already ending.
+    """
+    cancelled = False
+
     def gone() -> bool:
+        nonlocal cancelled
         job = jobs(qmp).get(name)
         if job is None:
             return True
         with suppress(HypervisorError):
             if job.state == "concluded":
                 qmp.execute("job-dismiss", id=name)
-            else:
+            elif not cancelled:
                 qmp.execute("block-job-cancel", device=name, force=True)
+                cancelled = True
         return False
     if not retry.wait_for(gone, seconds=END_SECONDS, waits=retry.growing(0.002, most=0.1)):
         raise HypervisorError(detail=f"QEMU does not end the job {name}")

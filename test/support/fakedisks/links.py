@@ -100,7 +100,9 @@ def show(state: Json, root: str) -> None:
             link.symlink_to(source)
     text = "\n".join(lines) + "\n"
     if not proc.exists() or proc.read_text() != text:
-        proc.write_text(text)
+        new = proc.with_name("drbd.new")
+        new.write_text(text)
+        new.replace(proc)  # somebody may read it at any moment
 
 
 def _readable(state: Json, root: str, one: Json) -> Path | None:
