@@ -43,13 +43,9 @@ def jobs(qmp: Qmp) -> dict[str, Job]:
 
 
 def begin(qmp: Qmp, name: str, source: str, target: str, *, rate: int = 0) -> None:
-    """Copy the node `source`, which a guest's disk is on, to the node `target`.  `rate` in bytes a second, 0: any.
-
-    What the guest writes follows in the background: with the mode in which it waits for both, QEMU 7.2 crashed now and
-    then, and the guest with it, when the copying was cancelled.
-    """
+    """Copy the node `source`, which a guest's disk is on, to the node `target`.  `rate` in bytes a second, 0: any."""
     qmp.execute("blockdev-mirror", job_id=name, device=source, target=target, sync="full", speed=rate,
-                copy_mode="background", filter_node_name=f"m{name[-30:]}", auto_dismiss=False)
+                copy_mode="write-blocking", filter_node_name=f"m{name[-30:]}", auto_dismiss=False)
 
 
 class Progressing:
